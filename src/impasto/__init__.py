@@ -1,0 +1,54 @@
+"""impasto repaints pictures, learns to recognise styles, and measures honestly whether it helps.
+
+Importing this package loads no torch: every name below is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from impasto._version import __version__
+
+if TYPE_CHECKING:
+    from impasto.classify import Classifier, evaluate, train
+    from impasto.data.repaint import repaint_folder
+    from impasto.encoders import load_encoder
+    from impasto.errors import ImpastoError
+    from impasto.style.config import StylizeConfig
+    from impasto.style.optimize import StylizeResult, stylize
+
+_HOME = {
+    "Classifier": "impasto.classify",
+    "ImpastoError": "impasto.errors",
+    "StylizeConfig": "impasto.style.config",
+    "StylizeResult": "impasto.style.optimize",
+    "evaluate": "impasto.classify",
+    "load_encoder": "impasto.encoders",
+    "repaint_folder": "impasto.data.repaint",
+    "stylize": "impasto.style.optimize",
+    "train": "impasto.classify",
+}
+
+__all__ = [
+    "Classifier",
+    "ImpastoError",
+    "StylizeConfig",
+    "StylizeResult",
+    "__version__",
+    "evaluate",
+    "load_encoder",
+    "repaint_folder",
+    "stylize",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,38 @@
+"""Classifiers: train on a labelled folder, save as one folder, judge honestly, name new pictures.
+
+>>> from impasto.classify import TrainConfig, evaluate, train
+>>> train(TrainConfig(Path("styles")), Path("run")).validation            # doctest: +SKIP
+Proportion(k=57, n=60)
+>>> print(evaluate("run", "styles").accuracy)                             # doctest: +SKIP
+55/60 = 91.7 % [81.9, 96.4]
+"""
+
+from impasto.classify.classifier import Classifier, Prediction
+from impasto.classify.config import TrainConfig
+from impasto.classify.evaluate import Evaluation, evaluate
+from impasto.classify.features import Extractor, Features, cache_folder
+from impasto.classify.models import DEFAULT_MODEL, MODELS
+from impasto.classify.pictures import Preprocessing, Skipped
+from impasto.classify.statistics import ClassScore, Confusion, Proportion, wilson
+from impasto.classify.train import TrainResult, train
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODELS",
+    "ClassScore",
+    "Classifier",
+    "Confusion",
+    "Evaluation",
+    "Extractor",
+    "Features",
+    "Prediction",
+    "Preprocessing",
+    "Proportion",
+    "Skipped",
+    "TrainConfig",
+    "TrainResult",
+    "cache_folder",
+    "evaluate",
+    "train",
+    "wilson",
+]

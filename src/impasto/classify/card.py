@@ -1,0 +1,53 @@
+"""The card of a trained model: what it is, what it was taught, how well it did, what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment
+
+from impasto.classify.statistics import Proportion
+
+CARD_NAME = "README.md"
+
+_TEMPLATE = """\
+# {{ config.model }}: {{ config.classes | length }} classes
+
+A classifier trained by impasto {{ config.version }}.
+
+| | |
+|---|---|
+| classes | {{ config.classes | map("cell") | join(", ") }} |
+| data | {{ config.data.name | cell }}: {{ facts.pictures.train }} pictures in train, \
+{{ facts.pictures.validation }} in validation |
+| not readable, left out | {{ facts.skipped | length }} |
+| pictures | {{ config.preprocessing.crop }} scaled to {{ config.preprocessing.size }} pixels \
+({{ config.preprocessing.resampling }}), {{ config.preprocessing.colour }} |
+{% if config.encoder -%}
+| encoder | {{ config.model.removeprefix("frozen:") | cell }}, frozen; its weights are not in this folder |
+{% endif -%}
+| validation | {{ validation }} (95 % Wilson interval) |
+| seed | {{ config.seed }} |
+
+The weights are those of row {{ facts.best_epoch }} of `curves.csv`, chosen on the validation pictures: their score \
+flatters. Judge the model on pictures it has not seen:
+
+    impasto evaluate RUN DATA --split test
+
+It names one of its classes for every picture, also for one that shows none of them. Accuracy on pictures from \
+another source is usually lower.
+"""
+
+
+def card(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """Return the text of ``README.md`` from a run's configuration and its manifest."""
+    environment = Environment(autoescape=False, keep_trailing_newline=True)  # Markdown, no HTML
+    environment.filters["cell"] = _cell
+    validation = Proportion(facts["validation"]["correct"], facts["validation"]["n"])
+    return environment.from_string(_TEMPLATE).render(config=config, facts=facts, validation=validation)
+
+
+def _cell(text: str) -> str:
+    """Keep a name from ending its table cell or starting HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")

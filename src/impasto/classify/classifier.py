@@ -1,0 +1,242 @@
+"""A trained classifier: one folder, which carries its preprocessing and its class names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from impasto.classify.features import Extractor, cache_folder, file_digests
+from impasto.classify.models import R0CNN, LinearHead, encoder_of
+from impasto.classify.pictures import Preprocessing, read_batches, scaled
+from impasto.encoders import AnyEncoder, load_encoder
+from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
+from impasto.files import write_bytes
+from impasto.runs import CONFIG_NAME, read_json, to_plain, write_json
+from impasto.runtime import OnProgress, Progress, choose_device, ignore_progress
+
+MODEL_NAME = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says about one picture.
+
+    Attributes:
+        path: the picture.
+        probabilities: one for each class, in the classifier's order; empty when the picture could not be read.
+        error: why it could not be read, else "".
+    """
+
+    path: Path
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """The most probable class, "" without one."""
+        return max(self.probabilities, key=self.probabilities.__getitem__, default="")
+
+    @property
+    def probability(self) -> float:
+        """That of the most probable class, 0 without one."""
+        return max(self.probabilities.values(), default=0.0)
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """Return the ``k`` most probable classes with their probabilities, the first one first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
+
+
+class Classifier:
+    """Class names, preprocessing and network (and frozen encoder) in one.
+
+    Args:
+        config: what ``config.json`` holds: ``model``, ``classes``, ``preprocessing``, ``encoder`` and the settings
+            of the training.
+        network: the network, or the head of a frozen encoder, on ``device``.
+        encoder: the frozen encoder on ``device``, None for a network that sees pixels.
+        device: where both are.
+
+    >>> classifier = Classifier.load("run")                                   # doctest: +SKIP
+    >>> classifier.predict(["photo.jpg"])[0].top(2)                           # doctest: +SKIP
+    [('wave', 0.93), ('scream', 0.05)]
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        network: nn.Module,
+        encoder: AnyEncoder | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.config = dict(to_plain(config))
+        self.classes: tuple[str, ...] = tuple(config["classes"])
+        self.preprocessing = Preprocessing.from_record(config["preprocessing"])
+        self.network = network.eval()
+        self.encoder = encoder
+        self.device = device or torch.device("cpu")
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        encoder: AnyEncoder | None = None,
+    ) -> Classifier:
+        """Read a folder that :meth:`save` or ``impasto train`` wrote.
+
+        A frozen encoder is not in the folder but named there with the digest of its weights, and these are found
+        again.
+
+        Args:
+            folder: holds ``config.json`` and ``model.safetensors``.
+            device: auto, cpu, cuda, cuda:1, mps.
+            weights: a file with the encoder's weights, if they have moved since the training.
+            encoder: the encoder, already loaded and on ``device``; lent.
+
+        Raises:
+            RunError: no ``config.json``, or a damaged one.
+            WrongWeightsError: no model, a damaged one, or one of another shape; other encoder weights.
+            MissingWeightsError: the encoder's weights cannot be found.
+        """
+        folder, place = Path(folder), choose_device(device)
+        config = _read_config(folder)
+        if config["encoder"] is not None:
+            encoder = encoder or _find_encoder(config, weights).to(place)
+            _check_encoder(folder, config, encoder)
+        elif encoder is not None or weights is not None:
+            raise UsageError(f"the model in {folder} has no encoder.", "Leave the weights out.")
+        network = _fill(folder / MODEL_NAME, config)
+        return cls(config, network.to(place), encoder, place)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and ``config.json``; each is whole or absent."""
+        state = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
+        write_bytes(folder / MODEL_NAME, save(state))
+        write_json(folder / CONFIG_NAME, self.config)
+
+    def predict(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        batch_size: int = 32,
+        cached: bool = False,
+        on_progress: OnProgress = ignore_progress,
+    ) -> list[Prediction]:
+        """Return a prediction for each picture, in order; one that cannot be read has its ``error`` set.
+
+        Args:
+            paths: picture files.
+            batch_size: how many are read and sent through the network together.
+            cached: whether the features of a frozen encoder are looked up in the cache, and kept there.
+            on_progress: told after every batch.
+        """
+        files = [Path(path) for path in paths]
+        if self.encoder is None:
+            return self._from_pixels(files, batch_size, on_progress)
+        return self._from_features(self.encoder, files, batch_size, cached, on_progress)
+
+    def _from_pixels(self, paths: list[Path], batch_size: int, on_progress: OnProgress) -> list[Prediction]:
+        predictions: list[Prediction] = []
+        for batch in read_batches(paths, self.preprocessing, batch_size):
+            found = {index: Prediction(paths[index], error=text) for index, text in batch.failures.items()}
+            if batch.pictures:
+                rows = self._probabilities(scaled(batch.pictures))
+                pairs = zip(batch.indices, rows, strict=True)
+                found |= {index: Prediction(paths[index], row) for index, row in pairs}
+            predictions += [found[index] for index in sorted(found)]
+            on_progress(Progress("predicting", len(predictions), len(paths)))
+        return predictions
+
+    def _from_features(
+        self, encoder: AnyEncoder, paths: list[Path], batch_size: int, cached: bool, on_progress: OnProgress
+    ) -> list[Prediction]:
+        folder = cache_folder() if cached else None
+        extract = Extractor(encoder, self.preprocessing, self.device, folder, batch_size)
+        features = extract(paths, file_digests(paths) if cached else [""] * len(paths), on_progress)
+        rows = iter(self._probabilities(features.values) if features.kept else ())
+        errors = {skipped.path: skipped.reason for skipped in features.skipped}
+        kept = set(features.kept)
+        return [
+            Prediction(path, next(rows)) if index in kept else Prediction(path, error=errors[path])
+            for index, path in enumerate(paths)
+        ]
+
+    @torch.no_grad()
+    def _probabilities(self, inputs: Tensor) -> list[dict[str, float]]:
+        # In float64, so that probabilities close to 1 keep their order.
+        logits = self.network(inputs.to(self.device)).cpu().double()
+        return [dict(zip(self.classes, row, strict=True)) for row in logits.softmax(1).tolist()]
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_NAME
+    config = read_json(path)
+    try:
+        has_encoder = encoder_of(config["model"]) is not None
+        is_sound = (
+            isinstance(config["preprocessing"], dict)
+            and isinstance(config["encoder"], dict if has_encoder else type(None))
+            and all(isinstance(name, str) for name in config["classes"])
+            and len(set(config["classes"])) == len(config["classes"]) > 1
+        )
+    except (KeyError, TypeError, AttributeError, UnknownNameError):
+        is_sound = False
+    if not is_sound:
+        raise WrongWeightsError(f"{path} describes no classifier.", "Give a folder that `impasto train` wrote.")
+    return dict(config)
+
+
+def _find_encoder(config: Mapping[str, Any], weights: str | Path | None) -> AnyEncoder:
+    name = encoder_of(config["model"])
+    assert name is not None
+    return load_encoder(name, weights=weights or config.get("weights"), seed=config.get("seed", 0))
+
+
+def _check_encoder(folder: Path, config: Mapping[str, Any], encoder: AnyEncoder) -> None:
+    expected, found = config["encoder"], to_plain(encoder.identity())
+    different = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    if different:
+        facts = "; ".join(f"{key}: {expected.get(key)!r}, here {found.get(key)!r}" for key in different)
+        raise WrongWeightsError(
+            f"{folder} was trained on another encoder than the one found ({facts}).",
+            "Give the file with the former weights by --weights, or train again.",
+        )
+
+
+def _fill(path: Path, config: Mapping[str, Any]) -> nn.Module:
+    """Return the network that ``config`` describes, with the tensors of ``path``."""
+    state = _read_tensors(path)
+    classes = len(config["classes"])
+    with torch.device("meta"):
+        network = (
+            R0CNN(classes, Preprocessing.from_record(config["preprocessing"]).size)
+            if config["encoder"] is None
+            else LinearHead(state["mean"].numel() if "mean" in state else 1, classes)
+        )
+    wanted = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
+    if wanted != {name: (value.shape, value.dtype) for name, value in state.items()}:
+        raise WrongWeightsError(f"{path} does not fit the model in {CONFIG_NAME} beside it.", "Train it again.")
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise WrongWeightsError(f"{path} is damaged: it holds NaN or infinity.", "Train it again.")
+    network.load_state_dict(state, assign=True)
+    return network.requires_grad_(False)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise WrongWeightsError(
+            f"{path} does not exist: the training was not finished.", "Run the same `impasto train` again."
+        ) from error
+    except (SafetensorError, OSError) as error:
+        raise WrongWeightsError(f"{path} is damaged: {error}.", "Train the model again.") from error

@@ -1,0 +1,162 @@
+"""Training a network on pixels: best epoch on validation, early stop."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from impasto.classify.augment import augment
+from impasto.classify.config import TrainConfig
+from impasto.classify.curves import CurvePoint
+from impasto.classify.pictures import PictureStore
+from impasto.errors import NumericalError
+from impasto.runtime import OnProgress, Progress, deterministic, generator, ignore_progress
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """One split: positions in a store of pictures, and the index of the class of each."""
+
+    store: PictureStore
+    positions: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(
+        self, rows: Tensor, device: torch.device, change: Callable[[int, Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return pictures (B x 3 x S x S in 0..1, each after ``change(position, picture)``) and labels."""
+        pictures = self.store.batch(self.positions[rows].tolist(), change)
+        return pictures.to(device), self.labels[rows].to(device)
+
+
+def fit_network(
+    network: nn.Module,
+    train: LabelledPictures,
+    validation: LabelledPictures,
+    config: TrainConfig,
+    device: torch.device,
+    on_progress: OnProgress = ignore_progress,
+) -> tuple[list[CurvePoint], CurvePoint]:
+    """Train ``network``, which is on ``device``, in place with Adam and cross-entropy.
+
+    It ends with the weights of its best epoch: highest validation accuracy, then lowest validation loss.
+
+    Returns:
+        A row for each epoch, and the row of the best.
+
+    Raises:
+        NumericalError: the loss becomes NaN or infinite.
+    """
+    training = _Training(network, config, device, on_progress)
+    best: CurvePoint | None = None
+    weights = network.state_dict()
+    with deterministic():
+        for epoch in range(1, config.epochs + 1):
+            point = training.epoch(epoch, train, validation)
+            if best is None or point.rank > best.rank:
+                best, weights = point, copy.deepcopy(network.state_dict())
+            if epoch - best.epoch >= config.patience:
+                break
+    assert best is not None
+    network.load_state_dict(weights)
+    return training.points, best
+
+
+@dataclass
+class _Training:
+    network: nn.Module
+    config: TrainConfig
+    device: torch.device
+    on_progress: OnProgress
+    points: list[CurvePoint] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.optimiser = torch.optim.Adam(self.network.parameters(), self.config.learning_rate)
+
+    def epoch(self, epoch: int, train: LabelledPictures, validation: LabelledPictures) -> CurvePoint:
+        """Go through ``train`` once, measure on ``validation``, add the row to ``points`` and return it."""
+        rate = self.config.learning_rate
+        learned = self._train(epoch, train)
+        point = CurvePoint(epoch, *learned, *self._score(validation), rate)
+        self.points.append(point)
+        return point
+
+    def _train(self, epoch: int, data: LabelledPictures) -> tuple[float, float]:
+        """Return mean loss and accuracy, each batch as it was met: the weights change between batches."""
+        self.network.train()
+        order = torch.randperm(len(data), generator=generator(self.config.seed, "order", epoch))
+        batches = self._batches(order)
+        tally = _Tally()
+        self._tell(epoch, 0, len(batches), tally)
+        for done, rows in enumerate(batches, 1):
+            pictures, labels = data.batch(rows, self.device, self._augmentation(epoch))
+            logits = self.network(pictures)
+            loss = F.cross_entropy(logits, labels)
+            self._check_finite(loss, epoch, done)
+            self.optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            self.optimiser.step()
+            tally.add(loss, logits, labels)
+            self._tell(epoch, done, len(batches), tally)
+        return tally.means()
+
+    @torch.no_grad()
+    def _score(self, data: LabelledPictures) -> tuple[float, float]:
+        """Return mean loss and accuracy without augmentation."""
+        self.network.eval()
+        tally = _Tally()
+        for rows in self._batches(torch.arange(len(data))):
+            pictures, labels = data.batch(rows, self.device)
+            logits = self.network(pictures)
+            tally.add(F.cross_entropy(logits, labels), logits, labels)
+        return tally.means()
+
+    def _batches(self, order: Tensor) -> list[Tensor]:
+        size = self.config.batch_size
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def _augmentation(self, epoch: int) -> Callable[[int, Tensor], Tensor] | None:
+        if not self.config.augment:
+            return None
+        return lambda index, picture: augment(picture, seed=self.config.seed, epoch=epoch, index=index)
+
+    def _tell(self, epoch: int, done: int, batches: int, tally: _Tally) -> None:
+        values = {"loss": tally.means()[0]} if done else {}
+        if self.points:
+            values["validation_accuracy"] = self.points[-1].validation_accuracy
+        step = (epoch - 1) * batches + done
+        total = self.config.epochs * batches
+        self.on_progress(Progress("training", step, total, values, f"epoch {epoch}/{self.config.epochs}"))
+
+    def _check_finite(self, loss: Tensor, epoch: int, batch: int) -> None:
+        if not math.isfinite(loss.item()):
+            raise NumericalError(
+                f"the loss became {loss.item()} in batch {batch} of epoch {epoch}.",
+                f"Choose a smaller --learning-rate than {self.config.learning_rate:g}.",
+            )
+
+
+@dataclass
+class _Tally:
+    """Sums over the pictures of an epoch."""
+
+    loss: float = 0.0
+    right: int = 0
+    n: int = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self.loss += loss.item() * len(labels)
+        self.right += int((logits.argmax(1) == labels).sum())
+        self.n += len(labels)
+
+    def means(self) -> tuple[float, float]:
+        return self.loss / self.n, self.right / self.n

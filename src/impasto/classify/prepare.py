@@ -1,0 +1,123 @@
+"""What a training needs of a data set: hashes, three splits, and a record of both."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from impasto.classify.features import file_digests
+from impasto.data.dataset import SPLITS, Dataset, read_dataset
+from impasto.data.splits import grouped_split
+from impasto.errors import DataError, RunError
+from impasto.runs import digest, write_csv
+from impasto.runtime import OnProgress, Progress, ignore_progress
+
+TABLE_NAME = "split.csv"
+_COLUMNS = ("path", "sha256", "split", "label", "group")
+# What train gives up when there is a test split and no validation split: 15 of 85 of the whole.
+_CARVED = (0.85, 0.15, 0.0)
+
+
+def read_hashed(root: Path, on_progress: OnProgress = ignore_progress) -> Dataset:
+    """Read a data set and the SHA-256 of each of its files as it is now, "" where a file cannot be opened."""
+    dataset = read_dataset(root)
+    on_progress(Progress("hashing", 0, len(dataset)))
+    digests = file_digests([sample.path for sample in dataset.samples])
+    on_progress(Progress("hashing", len(dataset), len(dataset)))
+    pairs = zip(dataset.samples, digests, strict=True)
+    return replace(dataset, samples=tuple(replace(sample, sha256=sha256) for sample, sha256 in pairs))
+
+
+def with_splits(dataset: Dataset, seed: int) -> Dataset:
+    """Return a data set that has a train and a validation split.
+
+    Splits that are there are kept. Without any, groups are dealt 70 : 15 : 15; without validation, 15 % of train is
+    set aside for it, by groups.
+
+    Raises:
+        DataError: no train split, samples outside the splits, a class that is not in train, or only one class.
+    """
+    if not dataset.splits:
+        dataset = grouped_split(dataset, seed=seed)
+    _check_placed(dataset)
+    if "validation" not in dataset.splits:
+        carved = iter(grouped_split(dataset.split("train"), _CARVED, seed).samples)
+        samples = (next(carved) if sample.split == "train" else sample for sample in dataset.samples)
+        dataset = replace(dataset, samples=tuple(samples))
+    _check_classes(dataset)
+    return dataset
+
+
+def _check_placed(dataset: Dataset) -> None:
+    lost = [sample for sample in dataset.samples if sample.split not in SPLITS]
+    if lost:
+        raise DataError(
+            f"{dataset.root}: {len(lost)} of {len(dataset)} pictures are in none of the splits "
+            f"{', '.join(SPLITS)}, for example {dataset.relative(lost[0])}.",
+            "Give every picture a split, or none of them.",
+        )
+    if "train" not in dataset.splits:
+        raise DataError(
+            f"{dataset.root} has no train split, only {', '.join(dataset.splits)}.",
+            "Expected train/<class>/picture.jpg, or <class>/picture.jpg.",
+        )
+
+
+def _check_classes(dataset: Dataset) -> None:
+    known = dataset.split("train").classes
+    unknown = sorted(set(dataset.classes) - set(known))
+    if unknown:
+        raise DataError(
+            f"{dataset.root}: nothing to train on for {', '.join(unknown)}.",
+            "Put pictures of every class into train.",
+        )
+    if len(known) < 2:
+        raise DataError(f"{dataset.root} has one class, {known[0]}.", "A classifier needs two or more.")
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return what identifies a data set in a run's ``config.json``: its name, a digest of everything, its sizes."""
+    sizes = Counter(sample.split for sample in dataset.samples)
+    return {
+        "name": dataset.root.resolve().name,
+        "sha256": digest(_rows(dataset)),
+        "pictures": {name: sizes[name] for name in dataset.splits},
+    }
+
+
+def write_split(folder: Path, dataset: Dataset) -> None:
+    """Write ``split.csv``: which picture was in which split, so that an evaluation uses the same."""
+    write_csv(folder / TABLE_NAME, _rows(dataset), list(_COLUMNS))
+
+
+def _rows(dataset: Dataset) -> list[dict[str, str]]:
+    return [
+        {
+            "path": dataset.relative(sample),
+            "sha256": sample.sha256,
+            "split": sample.split,
+            "label": sample.label,
+            "group": sample.group,
+        }
+        for sample in dataset.samples
+    ]
+
+
+def read_split(folder: Path) -> list[Mapping[str, str]]:
+    """Read the ``split.csv`` of a run folder; empty where there is none.
+
+    Raises:
+        RunError: the table is damaged.
+    """
+    table = folder / TABLE_NAME
+    if not table.is_file():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        rows: list[Mapping[str, str]] = list(csv.DictReader(file))
+    if any(set(row) != set(_COLUMNS) or None in row.values() for row in rows):
+        raise RunError(f"{table} is damaged.", "Train the model again into another folder.")
+    return rows

@@ -1,0 +1,1 @@
+"""Command line. A command parses, calls one function, prints; nothing imports this package."""

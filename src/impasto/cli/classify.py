@@ -1,0 +1,253 @@
+"""``train``, ``evaluate`` and ``predict``: classifiers from labelled folders."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from impasto.cli.console import (
+    AsJson,
+    Device,
+    Output,
+    Quiet,
+    Seed,
+    Weights,
+    out,
+    print_json,
+    print_table,
+    progress_bar,
+    remark,
+)
+from impasto.errors import DataError
+
+if TYPE_CHECKING:
+    from impasto.classify import Evaluation, Prediction, TrainResult
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `impasto train` wrote.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="Folder with train|validation|test/<class>/ or plain <class>/, or one that `impasto dataset stylize` wrote.",
+    ),
+]
+
+
+class Format(StrEnum):
+    """How predictions are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this room."""
+    app.command()(train)
+    app.command()(evaluate)
+    app.command()(predict)
+
+
+def train(
+    data: Data,
+    output: Output,
+    model: Annotated[
+        str, typer.Option("--model", help="r0-cnn, or frozen:<encoder> (see `impasto encoders`).")
+    ] = "frozen:impasto-vgg",
+    epochs: Annotated[int | None, typer.Option(help="r0-cnn: at most so many. [default: 30]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="r0-cnn: pictures of one step. [default: 32]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="r0-cnn: Adam's. [default: 0.001]")] = None,
+    image_size: Annotated[int | None, typer.Option(help="r0-cnn: side in pixels. [default: 256]")] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option("--augment/--no-augment", help="r0-cnn: shear, zoom and flip. [default: augment]"),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="r0-cnn: stop after so many epochs without a better one. [default: 10]")
+    ] = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a classifier the classes of a folder.
+
+    The model folder carries class names and preprocessing. Data without splits are dealt 70 : 15 : 15 by groups,
+    and `impasto evaluate` then tests on the pictures set aside.
+    """
+    from impasto.classify import TrainConfig
+    from impasto.classify import train as run
+
+    settings = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "image_size": image_size,
+        "augment": augment,
+        "patience": patience,
+    }
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    config = TrainConfig(data, model, seed=seed, device=device, weights=weights, **given)
+    with progress_bar(quiet or as_json) as on_progress:
+        result = run(config, output, on_progress)
+    if as_json:
+        print_json(_train_record(result))
+    else:
+        _show_training(result, data, quiet)
+
+
+def evaluate(
+    run: Run,
+    data: Data,
+    split: Annotated[str, typer.Option(help="train, validation, test, or all pictures.")] = "test",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for evaluation.json and predictions.csv. [default: RUN]"),
+    ] = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a classifier on pictures it has not seen: k/n with interval, each class, confusion."""
+    from impasto.classify import evaluate as judge
+
+    folder = output or run
+    with progress_bar(quiet or as_json) as on_progress:
+        evaluation = judge(run, data, split, folder, device=device, weights=weights, on_progress=on_progress)
+    if as_json:
+        print_json(evaluation.record())
+    else:
+        _show_evaluation(evaluation, folder, quiet)
+
+
+def predict(
+    run: Run,
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURES...", help="Picture files, folders or patterns.")],
+    top: Annotated[int, typer.Option(min=1, help="Name so many classes for each picture.")] = 3,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    weights: Weights = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Name the class of pictures, with probabilities.
+
+    Pictures that cannot be read are reported on standard error and the others go on; exit status 1 if none works.
+    """
+    from impasto.classify import Classifier
+
+    paths = _expand(pictures)
+    classifier = Classifier.load(run, device=device, weights=weights)
+    with progress_bar(quiet or as_json) as on_progress:
+        predictions = classifier.predict(paths, on_progress=on_progress)
+    good = [item for item in predictions if not item.error]
+    for item in predictions:
+        if item.error:
+            remark(f"{_name(item.path)} {item.error}", hidden=False)
+    _print_predictions(good, top, Format.JSON if as_json else form)
+    if not good:
+        raise typer.Exit(1)
+
+
+def _expand(arguments: Sequence[str]) -> list[Path]:
+    """Return the files meant, each once: files as they are, the pictures of folders, and matches of patterns."""
+    from impasto.images import find_pictures
+
+    found: dict[Path, None] = {}
+    for argument in arguments:
+        is_pattern = glob.has_magic(argument) and not Path(argument).exists()
+        places = (
+            [Path(match) for match in sorted(glob.glob(argument, recursive=True))] if is_pattern else [Path(argument)]
+        )
+        for place in places:
+            found |= dict.fromkeys(find_pictures(place) if place.is_dir() else [place])
+    if not found:
+        raise DataError(f"no pictures in {', '.join(arguments)}.", "Give picture files, folders or patterns.")
+    return list(found)
+
+
+def _train_record(result: TrainResult) -> dict[str, Any]:
+    score = result.validation
+    return {
+        "folder": result.folder,
+        "model": result.model,
+        "classes": result.classes,
+        "pictures": result.pictures,
+        "best_epoch": result.best_epoch,
+        "validation": {"correct": score.k, "n": score.n, "accuracy": score.value, "wilson95": score.interval},
+        "skipped": result.skipped,
+    }
+
+
+def _show_training(result: TrainResult, data: Path, quiet: bool) -> None:
+    _report_skipped([(_name(item.path), item.reason) for item in result.skipped], quiet)
+    out.print(f"validation: {result.validation}", highlight=False, markup=False)
+    remark(f"The model is in {result.folder}. It was chosen by these pictures; judge it on others:", hidden=quiet)
+    remark(f"  impasto evaluate {result.folder} {data}", hidden=quiet)
+
+
+def _show_evaluation(evaluation: Evaluation, folder: Path, quiet: bool) -> None:
+    confusion = evaluation.confusion
+    _report_skipped(evaluation.skipped, quiet)
+    counted = f"{evaluation.accuracy.n} of {evaluation.n_available} pictures evaluated"
+    out.print(f"{evaluation.split}: {evaluation.accuracy}   ({counted})", highlight=False, markup=False)
+    means = f"balanced accuracy {confusion.balanced_accuracy:.1%}, macro F1 {confusion.macro_f1:.3f}"
+    out.print(means, highlight=False, markup=False)
+    if evaluation.leaked:
+        score = evaluation.accuracy_without_leaked
+        remark(
+            f"warning: the model was taught on {len(evaluation.leaked)} of these pictures. "
+            + (f"On the others: {score}" if score else "There are no others."),
+            hidden=False,
+        )
+    print_table(
+        ["class", "pictures", "precision", "recall", "F1"],
+        [
+            [escape(item.name), str(item.support), f"{item.precision:.1%}", f"{item.recall:.1%}", f"{item.f1:.3f}"]
+            for item in confusion.per_class
+        ],
+    )
+    print_table(
+        ["is \\ taken for", *map(escape, confusion.classes)],
+        [[escape(name), *map(str, counts)] for name, counts in zip(confusion.classes, confusion.counts, strict=True)],
+    )
+    remark(f"One row a picture: {folder / 'predictions.csv'}", hidden=quiet)
+
+
+def _report_skipped(skipped: Iterable[tuple[str, str]], quiet: bool) -> None:
+    for path, reason in skipped:
+        remark(f"left out: {path} {reason}", hidden=quiet)
+
+
+def _print_predictions(predictions: Sequence[Prediction], top: int, form: Format) -> None:
+    ranked = [(_name(item.path), item.top(top)) for item in predictions]
+    if form is Format.JSON:
+        print_json([{"path": path, "top": _as_records(best)} for path, best in ranked])
+    elif form is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["path", "rank", "label", "probability"])
+        for path, best in ranked:
+            writer.writerows([path, rank, label, share] for rank, (label, share) in enumerate(best, 1))
+    elif ranked:
+        columns = ["picture", *(f"{rank}." for rank in range(1, len(ranked[0][1]) + 1))]
+        rows = [[escape(path), *(f"{escape(label)} {share:.1%}" for label, share in best)] for path, best in ranked]
+        print_table(columns, rows)
+
+
+def _as_records(best: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    return [{"label": label, "probability": share} for label, share in best]
+
+
+def _name(path: Path) -> str:
+    """Return a path that can be printed even if its bytes are no UTF-8."""
+    return str(path).encode(errors="replace").decode()

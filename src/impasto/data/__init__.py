@@ -1,0 +1,1 @@
+"""Data sets: records, folder layouts, splits, repainting a folder."""

@@ -1,0 +1,25 @@
+"""Pretrained networks as feature extractors with the papers' layer names.
+
+>>> from impasto.encoders import load_encoder
+>>> encoder = load_encoder("vgg19", weights="random")
+>>> maps = encoder(torch.rand(1, 3, 64, 64), ["relu1_1", "relu4_2"])
+>>> maps["relu4_2"].shape
+torch.Size([1, 512, 8, 8])
+"""
+
+from impasto.encoders.composed import ComposedEncoder
+from impasto.encoders.encoder import Encoder
+from impasto.encoders.load import AnyEncoder, default_layers, encoder_spec, load_encoder
+from impasto.encoders.registry import DEFAULT_ENCODER, ENCODERS, EncoderSpec
+
+__all__ = [
+    "DEFAULT_ENCODER",
+    "ENCODERS",
+    "AnyEncoder",
+    "ComposedEncoder",
+    "Encoder",
+    "EncoderSpec",
+    "default_layers",
+    "encoder_spec",
+    "load_encoder",
+]

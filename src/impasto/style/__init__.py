@@ -1,0 +1,1 @@
+"""Repainting: losses, and optimisation of a picture against them."""

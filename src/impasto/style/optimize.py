@@ -1,0 +1,250 @@
+"""Repainting by optimisation (Gatys, Ecker and Bethge 2015, 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto._version import __version__
+from impasto.encoders import AnyEncoder, default_layers, load_encoder
+from impasto.errors import UsageError
+from impasto.images import Picture, open_picture, resize_long, save_picture, to_tensor
+from impasto.runs import to_plain
+from impasto.runtime import (
+    OnProgress,
+    Progress,
+    Stopwatch,
+    choose_device,
+    choose_dtype,
+    deterministic,
+    generator,
+    ignore_progress,
+)
+from impasto.style.config import Preset, StylizeConfig, config_from, preset_of
+from impasto.style.engine import Scale, optimise, plan_scales, resize
+from impasto.style.objective import Gatys2015Objective, NormalisedObjective, Objective
+from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, require_memory
+
+PictureLike = str | Path | Picture
+
+
+@dataclass(frozen=True)
+class StylizeResult:
+    """A repaint and how it was made.
+
+    Attributes:
+        image: 1 x 3 x H x W in 0..1.
+        alpha: transparency of the content picture at the result's size, or None.
+        provenance: what ``save`` writes into the file: inputs with hashes, configuration, versions.
+        trace: one record a step: scale, and the loss with its terms.
+        plan: the estimate made before the start.
+        seconds: wall time.
+        interrupted: whether Ctrl-C ended it early; the image is the best until then.
+    """
+
+    image: Tensor
+    alpha: Image.Image | None
+    provenance: dict[str, Any]
+    trace: tuple[dict[str, float], ...]
+    plan: Plan
+    seconds: float
+    interrupted: bool = False
+
+    def save(self, path: str | Path, *, depth: int = 8, quality: int = 95) -> Path:
+        """Write PNG, JPEG, WebP or TIFF with the provenance inside; ``depth`` 16 needs TIFF."""
+        path = Path(path)
+        save_picture(self.image, path, provenance=self.provenance, alpha=self.alpha, depth=depth, quality=quality)
+        return path
+
+
+@dataclass
+class Painter:
+    """An encoder with what one configuration fixes, ready for any number of pictures.
+
+    Args:
+        config: what to do.
+        encoder: use this one in place of loading the configuration's.
+
+    Raises:
+        UsageError, WeightsError: a configuration that cannot be.
+    """
+
+    config: StylizeConfig
+    encoder: AnyEncoder | None = None
+    _paces: dict[int, Pace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.preset: Preset = preset_of(config)
+        self.device = choose_device(config.device)
+        precision = "fp32" if config.precision == "auto" and not self.preset.fast_precision else config.precision
+        self.dtype = choose_dtype(precision, self.device)
+        if self.encoder is None:
+            self.encoder = load_encoder(
+                config.encoder,
+                weights=config.weights,
+                seed=config.seed,
+                pooling=config.pooling,
+                padding=config.padding,
+            )
+        self.network: AnyEncoder = self.encoder.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        content, style = default_layers(config.encoder)
+        if self.preset.content_layers and all(map(self.network.has_layer, self.preset.content_layers)):
+            content = self.preset.content_layers
+        self.content_layers = config.content_layers or content
+        self.style_layers = config.style_layers or style
+
+    def plan(self, content: Picture, styles: Sequence[Picture]) -> Plan:
+        """Return the estimated cost of one repaint; the first call tries two small steps."""
+        width, height = resize_long(content.image, self.config.size).size
+        scales = self._scales()
+        if len(styles) not in self._paces:
+            size = min(PROBE_SIZE, self.config.size)
+            small = [self._tensor(resize_long(picture.image, size)) for picture in styles]
+            probe = self._tensor(resize_long(content.image, size))
+            self._paces[len(styles)] = measure_pace(lambda image: self._objective(image, small), probe)
+        return make_plan(width, height, scales, self.preset, self._paces[len(styles)])
+
+    def paint(
+        self, content: Picture, styles: Sequence[Picture], on_progress: OnProgress = ignore_progress
+    ) -> StylizeResult:
+        """Repaint one picture.
+
+        Raises:
+            ResourceError: the plan does not fit into memory.
+            NumericalError: the optimisation diverged.
+        """
+        self._check(styles)
+        plan = self.plan(content, styles)
+        require_memory(plan, self.device)
+        watch = Stopwatch()
+        trace: list[dict[str, float]] = []
+        best: list[Tensor] = []
+        interrupted = False
+        photo = self._tensor(resize_long(content.image, self.config.size))
+        try:
+            with deterministic():
+                self._paint_scales(photo, styles, best, trace, plan, on_progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        image = resize(best[-1], *photo.shape[2:]) if best else photo
+        alpha = content.alpha.resize((plan.width, plan.height)) if content.alpha else None
+        provenance = self._provenance(content, styles, len(trace), interrupted)
+        return StylizeResult(image.clamp(0, 1).cpu(), alpha, provenance, tuple(trace), plan, watch.seconds, interrupted)
+
+    def _paint_scales(
+        self,
+        photo: Tensor,
+        styles: Sequence[Picture],
+        best: list[Tensor],
+        trace: list[dict[str, float]],
+        plan: Plan,
+        on_progress: OnProgress,
+    ) -> None:
+        on_progress(Progress("repaint", 0, plan.steps))
+        for scale in self._scales():
+            share = scale.size / self.config.size
+            target = resize(photo, *(max(1, round(side * share)) for side in photo.shape[2:]))
+            objective = self._objective(target, [self._style(picture, scale) for picture in styles])
+            start = resize(best[-1], *target.shape[2:]) if best else self._start(target)
+            best[:] = [start]
+            for terms in optimise(start, objective, self.preset, scale.steps, lambda image: best.append(image)):
+                del best[:-1]
+                trace.append({"scale": scale.size, **terms})
+                on_progress(Progress("repaint", len(trace), plan.steps, {"loss": terms["loss"]}, f"{scale.size} px"))
+
+    def _scales(self) -> list[Scale]:
+        # Starting from a picture means going on with it: its fine strokes would not survive a small scale.
+        from_picture = self.config.init not in ("content", "noise")
+        return (
+            [Scale(self.config.size, self.preset.steps)] if from_picture else plan_scales(self.config.size, self.preset)
+        )
+
+    def _start(self, target: Tensor) -> Tensor:
+        if self.config.init == "content":
+            return target.clone()
+        if self.config.init == "noise":
+            noise = torch.randn(target.shape, generator=generator(self.config.seed, "noise"))
+            return (0.5 + 0.1 * noise).clamp(0, 1).to(self.device)
+        picture = open_picture(Path(self.config.init))
+        return resize(self._tensor(picture.image), *target.shape[2:])
+
+    def _style(self, picture: Picture, scale: Scale) -> Tensor:
+        longest = max(picture.image.size)  # never enlarged: there would be no strokes to learn from
+        return self._tensor(
+            resize_long(picture.image, max(16, min(longest, round(scale.size * self.config.style_size))))
+        )
+
+    def _objective(self, content: Tensor, styles: Sequence[Tensor]) -> Objective:
+        weights = self.config.style_weights or (1.0,) * len(styles)
+        common = (self.network, content, styles, weights, self.content_layers, self.style_layers, self.dtype)
+        if self.preset.objective == "gatys2015":
+            return Gatys2015Objective(*common, ratio=self.config.ratio)
+        return NormalisedObjective(*common, strength=self.config.strength)
+
+    def _tensor(self, image: Image.Image) -> Tensor:
+        return to_tensor(image).to(self.device)
+
+    def _check(self, styles: Sequence[Picture]) -> None:
+        if not styles:
+            raise UsageError("no style picture was given.")
+        given = len(self.config.style_weights)
+        if given not in (0, len(styles)):
+            raise UsageError(f"{given} style weights were given for {len(styles)} style pictures.")
+
+    def _provenance(self, content: Picture, styles: Sequence[Picture], steps: int, interrupted: bool) -> dict[str, Any]:
+        return {
+            "made_by": f"impasto {__version__}",
+            "procedure": "stylize",
+            "content": {"name": content.path.name, "sha256": content.sha256},
+            "styles": [{"name": picture.path.name, "sha256": picture.sha256} for picture in styles],
+            "config": to_plain(self.config),
+            "encoder": self.network.identity(),
+            "layers": {"content": list(self.content_layers), "style": list(self.style_layers)},
+            "computed_in": str(self.dtype).removeprefix("torch."),
+            "torch": torch.__version__,
+            "steps_done": steps,
+            "interrupted": interrupted,
+        }
+
+
+def stylize(
+    content: PictureLike,
+    style: PictureLike | Sequence[PictureLike],
+    config: StylizeConfig | None = None,
+    *,
+    on_progress: OnProgress = ignore_progress,
+    encoder: AnyEncoder | None = None,
+    **options: Any,
+) -> StylizeResult:
+    """Repaint a picture in the style of another, or of several.
+
+    Args:
+        content: path of the photo, or an opened picture.
+        style: path of the style picture, or several of them.
+        config: what to do; or give its fields as keywords.
+        on_progress: receives a record after each step.
+        encoder: use this one in place of loading the configuration's.
+
+    >>> stylize("photo.jpg", "starry.jpg", size=768).save("out.png")  # doctest: +SKIP
+    PosixPath('out.png')
+
+    Raises:
+        UsageError: a value that cannot be, or ``config`` beside keywords.
+        PictureError, WeightsError, ResourceError, NumericalError: see ``impasto.errors``.
+    """
+    if config is not None and options:
+        raise UsageError(f"a config was given beside {', '.join(options)}.", "Use dataclasses.replace on the config.")
+    painter = Painter(config or config_from(options), encoder)
+    many = list(style) if isinstance(style, Sequence) and not isinstance(style, str) else [style]
+    return painter.paint(_opened(content), [_opened(each) for each in many], on_progress)
+
+
+def _opened(picture: PictureLike) -> Picture:
+    return picture if isinstance(picture, Picture) else open_picture(Path(picture))

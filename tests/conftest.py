@@ -1,0 +1,20 @@
+"""Fixtures that every test file may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Two cores are shared by everything: more threads than cores make tiny networks slower, not faster.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of sample data and real weights that lies beside the repository, or a skip with the reason."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not (folder / "weights").is_dir():
+        pytest.skip("needs the sample data and weights (folder shared/ beside the repository)")
+    return folder

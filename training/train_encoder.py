@@ -1,0 +1,395 @@
+"""Train the embedded encoder ``impasto-vgg``: a small VGG whose layers were taught by three published networks.
+
+    python training/train_encoder.py --data ../shared/data --weights ../shared/weights -o encoder-run
+
+No label of any picture is used. The teachers are the real VGG-19 (blocks 1 to 3) for relu1_1 .. relu3_4, vgg19-16x for
+relu4_1 .. relu5_1, and SqueezeNet 1.0's last map and logits for relu5_4. The student starts as vgg19-16x, widened so
+that its function is unchanged at first. Three phases, each with its share of the time:
+
+1. *shallow*: relu1_1 .. relu5_1 follow their style teachers on small crops;
+2. *deep*: blocks 1 to 3 rest, blocks 4 and 5 learn what SqueezeNet sees and keep following vgg19-16x;
+3. *all*: everything together at a small learning rate.
+
+The five Caltech classes on which issue figures are measured, and louvre/validation, are never opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchvision
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from impasto.encoders.stack import IMPASTO_VGG, VGG19_BLOCKS_1_TO_3, VGG19_SIXTEENTH, VGGStack
+
+KEPT_OUT = {"scorpion", "crab", "butterfly", "crayfish", "lobster"}
+VGG_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4")
+SIXTEENTH_LAYERS = ("relu4_1", "relu4_2", "relu5_1")
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training: its share of the time, crop in pixels, pictures a step, and learning rate."""
+
+    name: str
+    share: float
+    crop: int
+    batch: int
+    rate: float
+
+
+PHASES = (
+    Phase("shallow", 0.17, 96, 16, 5e-4),
+    Phase("deep", 0.65, 144, 32, 3e-4),
+    Phase("all", 0.18, 176, 24, 1e-4),
+)
+# The three layers behind relu5_1 start from nothing: they learn with batch norm, folded away at the end, and faster.
+TOWER = ("conv5_2", "conv5_3", "conv5_4")
+TOWER_RATE = 3.0
+# SqueezeNet's logits are sharp, their divergence starts near 10 nats where the other losses start near 1.
+LOGITS_WEIGHT = 0.05
+
+
+def training_files(data: Path) -> list[Path]:
+    """All pictures that may be learned from, sorted."""
+    folders = [path for path in sorted((data / "caltech101").iterdir()) if path.name not in KEPT_OUT]
+    folders += sorted((data / "louvre" / "train").iterdir())
+    folders += [data / name for name in ("photos", "artworks", "styles", "content")]
+    return [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in {".jpg", ".png"}]
+
+
+def load_small(path: Path, short: int = 192) -> np.ndarray:
+    """Open a picture with its shorter side at ``short`` pixels and its longer side cut to 1.5 times that."""
+    image = Image.open(path).convert("RGB")
+    scale = short / min(image.size)
+    image = image.resize((max(short, round(image.width * scale)), max(short, round(image.height * scale))), Image.Resampling.LANCZOS)
+    return np.asarray(image)[: short * 3 // 2, : short * 3 // 2]
+
+
+class Batches(threading.Thread):
+    """Augmented crops, prepared in the background: uint8 -> float B3HW in 0..1."""
+
+    def __init__(self, pictures: list[np.ndarray], phase: Phase, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.pictures, self.phase = pictures, phase
+        self.random = np.random.default_rng([seed, phase.crop])
+        self.queue: queue.Queue[Tensor] = queue.Queue(4)
+        self.start()
+
+    def run(self) -> None:
+        """Fill the queue for ever; every picture comes once an epoch."""
+        while True:
+            order = self.random.permutation(len(self.pictures))
+            for start in range(0, len(order) - self.phase.batch + 1, self.phase.batch):
+                crops = [self._crop(self.pictures[index]) for index in order[start : start + self.phase.batch]]
+                self.queue.put(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255))
+
+    def _crop(self, picture: np.ndarray) -> np.ndarray:
+        height, width = picture.shape[:2]
+        area = height * width * self.random.uniform(0.3, 1.0)
+        ratio = math.exp(self.random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        w, h = min(width, round(math.sqrt(area * ratio))), min(height, round(math.sqrt(area / ratio)))
+        left, top = self.random.integers(width - w + 1), self.random.integers(height - h + 1)
+        size = (self.phase.crop, self.phase.crop)
+        box = (left, top, left + w, top + h)
+        crop = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC, box=box))
+        return crop[:, ::-1] if self.random.random() < 0.5 else crop
+
+    def __iter__(self) -> Iterator[Tensor]:
+        while True:
+            yield self.queue.get()
+
+
+def mix(x: Tensor, random: np.random.Generator) -> Tensor:
+    """Mixup without labels, in every second batch: the teacher is asked about the mixture (Beyer et al. 2022)."""
+    if random.random() < 0.5:
+        return x
+    share = torch.from_numpy(random.uniform(0.0, 1.0, (len(x), 1, 1, 1))).float()
+    return torch.lerp(x, x.roll(1, 0), share * 0.5)
+
+
+def activations(net: nn.Module, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
+    """Run the children of ``net`` in order up to the last wanted one."""
+    found: dict[str, Tensor] = {}
+    for name, child in net.named_children():
+        x = child(x)
+        if name in wanted:
+            found[name] = x
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+class Teachers(nn.Module):
+    """The three published networks, with their own preprocessing."""
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        self.vgg = VGGStack(VGG19_BLOCKS_1_TO_3)
+        renamed = {}
+        indices = {index: name for index, name in zip((0, 2, 5, 7, 10, 12, 14, 16), ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4"), strict=True)}
+        for key, value in load_file(weights / "vgg19-blocks1-3.safetensors").items():
+            _, index, kind = key.split(".")
+            renamed[f"conv{indices[int(index)]}.{kind}"] = value
+        self.vgg.load_state_dict(renamed)
+        self.sixteenth = VGGStack(VGG19_SIXTEENTH, colour=True, padding_mode="reflect")
+        sixteenth = load_file(weights / "vgg19-16x.safetensors")
+        self.sixteenth.load_state_dict({key: value for key, value in sixteenth.items() if "_aux" not in key})
+        self.squeeze = torchvision.models.squeezenet1_0(weights=None)
+        self.squeeze.load_state_dict(load_file(weights / "squeezenet1_0.safetensors"))
+        self.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def scale_to(self, raw: Tensor) -> None:
+        """Measure on a batch B3HW in 0..1: unit mean activation for the style teachers, fire9's deviations."""
+        to_unit_activations(self.sixteenth, raw)
+        to_unit_activations(self.vgg, (raw - MEAN) / STD)
+        fire9 = self.squeeze.features((raw - MEAN) / STD)
+        deviation = fire9.std((0, 2, 3))
+        # A channel that is silent on this batch is measured in units of the quietest tenth of the others.
+        self.unit = deviation.clamp(min=torch.quantile(deviation, 0.1).item()).view(1, -1, 1, 1)
+        self.pooled_unit = fire9.mean((2, 3)).std(0).clamp(min=0.05 * self.unit.flatten())
+
+    def logits(self, fire9: Tensor) -> Tensor:
+        """SqueezeNet's own classifier on a map of its last layer: B x 1000."""
+        return F.relu(self.squeeze.classifier[1](fire9)).mean((2, 3))
+
+
+@torch.no_grad()
+def to_unit_activations(net: VGGStack, x: Tensor) -> None:
+    """Rescale every convolution so that its mean activation on ``x`` is 1.
+
+    ReLU networks are homogeneous, so only the scale of each layer changes. Without it the activations are in the
+    hundreds and one step of Adam moves every layer too far.
+    """
+    for name, child in net.named_children():
+        y = child(x)
+        if name.startswith("conv"):
+            mean = F.relu(y).mean()
+            child.weight.div_(mean)
+            child.bias.div_(mean)
+            y = y / mean
+        x = y
+
+
+def widened(small: VGGStack) -> VGGStack:
+    """Return the student: it computes what ``small`` does on normalised RGB; new channels start unheard."""
+    student = VGGStack(IMPASTO_VGG)
+    with torch.no_grad():
+        for name, conv in small.named_children():
+            if not isinstance(conv, nn.Conv2d) or name == "input":
+                continue
+            target = getattr(student, name)
+            outputs, inputs = conv.weight.shape[:2]
+            nn.init.kaiming_normal_(target.weight, nonlinearity="relu")
+            nn.init.zeros_(target.bias)
+            target.weight[:outputs] = 0
+            target.weight[:outputs, :inputs] = conv.weight
+            target.bias[:outputs] = conv.bias
+        # vgg19-16x takes 255 * BGR - mean through a 1x1 convolution, the student takes (RGB - MEAN) / STD.
+        colour, first = small.input, student.conv1_1
+        matrix = colour.weight[:, :, 0, 0]
+        kernel = torch.einsum("oihw,ij->ojhw", small.conv1_1.weight, matrix)
+        offset = torch.einsum("oihw,i->o", small.conv1_1.weight, colour.bias + matrix @ MEAN.flatten())
+        first.weight[: len(kernel)] = kernel * STD.view(1, 3, 1, 1)
+        first.bias[: len(kernel)] = small.conv1_1.bias + offset
+        for name in TOWER:
+            nn.init.kaiming_normal_(getattr(student, name).weight, nonlinearity="relu")
+            nn.init.zeros_(getattr(student, name).bias)
+    return student
+
+
+class Student(nn.Module):
+    """The encoder with the 1x1 maps to its teachers' channels, which are thrown away after training."""
+
+    def __init__(self, teachers: Teachers) -> None:
+        super().__init__()
+        self.encoder = widened(teachers.sixteenth)
+        for name in TOWER:
+            conv = getattr(self.encoder, name)
+            setattr(self.encoder, name, nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels)))
+        self.adapters = nn.ModuleDict()
+        for name in VGG_LAYERS:
+            conv = name.replace("relu", "conv")
+            self.adapters[name] = nn.Conv2d(getattr(self.encoder, conv).out_channels, getattr(teachers.vgg, conv).out_channels, 1)
+        self.adapters["relu5_4"] = nn.Conv2d(IMPASTO_VGG[-1][-1], 512, 1)
+
+    @torch.no_grad()
+    def folded(self) -> dict[str, Tensor]:
+        """Return the encoder's weights with batch norm folded into its convolutions, in half precision."""
+        state = VGGStack(IMPASTO_VGG).state_dict()
+        for name, child in self.encoder.named_children():
+            if isinstance(child, nn.Sequential):
+                child = nn.utils.fuse_conv_bn_eval(child[0].eval(), child[1].eval())
+            if isinstance(child, nn.Conv2d):
+                state[f"{name}.weight"], state[f"{name}.bias"] = child.weight, child.bias
+        return {key: value.half().contiguous() for key, value in state.items()}
+
+    @torch.no_grad()
+    def fit_adapters(self, teachers: Teachers, x: Tensor) -> None:
+        """Start the shallow maps at their least-squares solution on a batch."""
+        own, taught = activations(self.encoder, x, VGG_LAYERS), activations(teachers.vgg, x, VGG_LAYERS)
+        for name in VGG_LAYERS:
+            a = own[name].movedim(1, -1).flatten(0, -2).double()
+            a = torch.cat([a, torch.ones_like(a[:, :1])], 1)
+            b = taught[name].movedim(1, -1).flatten(0, -2).double()
+            ridge = a.T @ a + 1e-3 * (a.T @ a).diagonal().mean() * torch.eye(a.shape[1], dtype=a.dtype)
+            solution = torch.linalg.solve(ridge, a.T @ b).T.float()
+            self.adapters[name].weight.copy_(solution[:, :-1, None, None])
+            self.adapters[name].bias.copy_(solution[:, -1])
+
+
+def relative_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Squared error as a share of the target's variance: 0 perfect, 1 no better than the mean."""
+    prediction, target = prediction.float(), target.float()
+    return (prediction - target).square().mean() / (target - target.mean((0, 2, 3), keepdim=True)).square().mean()
+
+
+def shallow_loss(student: Student, teachers: Teachers, own: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """How far relu1_1 .. relu3_4 are from the real VGG-19."""
+    with torch.no_grad():
+        taught = activations(teachers.vgg, x, VGG_LAYERS)
+    losses = {}
+    for name in VGG_LAYERS:
+        # Neighbouring pixels of the large maps say nearly the same: compare every fourth, every second, every one.
+        stride = {"1": 4, "2": 2, "3": 1}[name[4]]
+        thinned = own[name][: len(x), :, ::stride, ::stride]
+        losses[name] = relative_error(student.adapters[name](thinned), taught[name][:, :, ::stride, ::stride])
+    return losses
+
+
+def middle_loss(teachers: Teachers, own: dict[str, Tensor], raw: Tensor) -> dict[str, Tensor]:
+    """How far relu4_1 .. relu5_1 are from vgg19-16x, channel by channel."""
+    with torch.no_grad():
+        taught = activations(teachers.sixteenth, raw, SIXTEENTH_LAYERS)
+    # This teacher reflects at the border where the student sees zeros: the outermost pixels are not compared.
+    inner = (..., slice(1, -1), slice(1, -1))
+    return {name: relative_error(own[name][: len(raw)][inner], taught[name][inner]) for name in SIXTEENTH_LAYERS}
+
+
+def deep_loss(student: Student, teachers: Teachers, own: Tensor, x: Tensor, temperature: float = 1.5) -> dict[str, Tensor]:
+    """How far relu5_4 is from SqueezeNet's last map, its mean over the picture, and its logits."""
+    with torch.no_grad():
+        taught = teachers.squeeze.features(x).float()
+        answer = teachers.logits(taught).float() / temperature
+    guess = F.interpolate(student.adapters["relu5_4"](own).float(), taught.shape[2:], mode="bilinear", align_corners=False)
+    guess = F.relu(guess * teachers.unit)
+    logits = teachers.logits(guess).float() / temperature
+    divergence = F.kl_div(logits.log_softmax(1), answer.softmax(1), reduction="batchmean")
+    return {
+        "map": ((guess - taught) / teachers.unit).square().mean(),
+        "pooled": ((guess.mean((2, 3)) - taught.mean((2, 3))) / teachers.pooled_unit).square().mean(),
+        "logits": LOGITS_WEIGHT * temperature**2 * divergence,
+    }
+
+
+def step_losses(phase: Phase, student: Student, teachers: Teachers, raw: Tensor, random: np.random.Generator) -> dict[str, Tensor]:
+    """All losses of one batch, by name."""
+    if phase.name != "shallow":
+        raw = mix(raw, random)
+    x = ((raw - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+    names = (*VGG_LAYERS, *SIXTEENTH_LAYERS) + (() if phase.name == "shallow" else ("relu5_4",))
+    if phase.name == "deep":
+        with torch.no_grad():
+            below = activations(student.encoder, x, ("pool3",))["pool3"]
+        upper = nn.Sequential()
+        started = False
+        for name, child in student.encoder.named_children():
+            if started:
+                upper.add_module(name, child)
+            started = started or name == "pool3"
+        own = activations(upper, below, (*SIXTEENTH_LAYERS, "relu5_4"))
+    else:
+        own = activations(student.encoder, x, names)
+    losses = middle_loss(teachers, own, raw[:8])
+    if phase.name != "deep":
+        losses |= shallow_loss(student, teachers, own, x[: 16 if phase.name == "shallow" else 4])
+    if phase.name != "shallow":
+        losses |= deep_loss(student, teachers, own["relu5_4"], x)
+    return losses
+
+
+def train_phase(phase: Phase, seconds: float, student: Student, teachers: Teachers, pictures: list[np.ndarray], seed: int, log: list[dict]) -> None:
+    """Run one phase for ``seconds``; the learning rate warms up and falls as a cosine of the time used."""
+    random = np.random.default_rng([seed, 100 + PHASES.index(phase)])
+    start = time.monotonic()
+    frozen = phase.name == "deep"
+    for name, parameter in student.named_parameters():
+        resting = any(f"{kind}{block}_" in name for kind in ("conv", "relu") for block in (1, 2, 3))
+        parameter.requires_grad_(not (frozen and resting))
+    active = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for name, p in active if any(layer in name for layer in TOWER) == is_tower], "factor": factor}
+        for is_tower, factor in ((True, TOWER_RATE), (False, 1.0))
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=phase.rate, weight_decay=1e-4)
+    average: dict[str, float] = {}
+    for step, raw in enumerate(Batches(pictures, phase, seed)):
+        progress = (time.monotonic() - start) / seconds
+        if progress >= 1:
+            return
+        for group in optimizer.param_groups:
+            group["lr"] = phase.rate * group["factor"] * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * progress))
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = step_losses(phase, student, teachers, raw, random)
+        total = torch.stack(list(losses.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        optimizer.step()
+        for name, value in losses.items():
+            average[name] = 0.98 * average.get(name, value.item()) + 0.02 * value.item()
+        if step % 100 == 0:
+            log.append({"phase": phase.name, "step": step, "seconds": round(time.monotonic() - start), **{k: round(v, 4) for k, v in average.items()}})
+            print(json.dumps(log[-1]), flush=True)
+
+
+def main() -> None:
+    """Train and write encoder.safetensors (half precision), state.safetensors, log.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
+    files = training_files(options.data)
+    pictures = [load_small(path) for path in files]
+    print(f"{len(pictures)} pictures", flush=True)
+    teachers = Teachers(options.weights).to(memory_format=torch.channels_last)
+    sample = next(iter(Batches(pictures, Phase("sample", 0, 128, 192, 0), options.seed)))
+    teachers.scale_to(sample)
+    student = Student(teachers).to(memory_format=torch.channels_last)
+    log: list[dict] = []
+    for phase in PHASES:
+        done = options.output / f"{phase.name}.safetensors"
+        if done.exists():
+            student.load_state_dict(load_file(done))
+            continue
+        if phase.name == "shallow":
+            student.fit_adapters(teachers, (sample[:32] - MEAN) / STD)
+        train_phase(phase, options.minutes * 60 * phase.share, student, teachers, pictures, options.seed, log)
+        save_file({key: value.contiguous() for key, value in student.state_dict().items()}, done)
+        (options.output / f"{phase.name}.json").write_text(json.dumps({"phase": asdict(phase), "log": log}, indent=1))
+    save_file(student.folded(), options.output / "impasto-vgg.safetensors")
+
+
+if __name__ == "__main__":
+    main()
