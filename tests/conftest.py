@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first call of an operator in torch takes longer than hypothesis' patience.
+settings.register_profile("impasto", deadline=None)
+settings.load_profile("impasto")
 
 # Two cores are shared by everything: more threads than cores make tiny networks slower, not faster.
 os.environ.setdefault("OMP_NUM_THREADS", "2")

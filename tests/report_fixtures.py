@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,10 +15,22 @@ from scipy.stats import binomtest
 
 STYLES = ("great-wave", "la-muse", "night", "scream")
 PHOTOS = tuple(f"photo-{number:02}" for number in range(8))
-COLUMNS = (
-    "output output_sha256 label split group content content_sha256 style style_sha256 "
-    "strength seed method config kind"
-).split()
+COLUMNS = [
+    "output",
+    "output_sha256",
+    "label",
+    "split",
+    "group",
+    "content",
+    "content_sha256",
+    "style",
+    "style_sha256",
+    "strength",
+    "seed",
+    "method",
+    "config",
+    "kind",
+]
 
 Painter = Callable[[Path, Path], Image.Image]
 
@@ -48,9 +61,7 @@ def make_sources(
     return photo_paths, style_paths
 
 
-def make_dataset(
-    root: Path, photos: Sequence[Path], styles: Sequence[Path], painter: Painter = blend
-) -> Path:
+def make_dataset(root: Path, photos: Sequence[Path], styles: Sequence[Path], painter: Painter = blend) -> Path:
     """Write the folder that ``impasto dataset stylize`` would write: 1/2 train, 1/4 validation, 1/4 test."""
     rows = []
     for index, photo in enumerate(photos):
@@ -62,10 +73,17 @@ def make_dataset(
             rows.append(_row(root, output, photo, style, split))
     write_rows(root / "manifest.csv", rows)
     write_rows(root / "rejected.csv", [{"path": "broken.jpg", "reason": "the file is truncated"}])
-    config = {"procedure": "dataset stylize", "version": "0.1.0", "seed": 7, "strength": 0.8}
-    sources = {"photos": str(photos[0].parent), "styles": str(styles[0].parent)}
-    write_object(root / "config.json", config | sources)
-    write_object(root / "manifest.json", {"procedure": "dataset stylize", "pictures": len(rows)})
+    stylize = {"preset": "default", "encoder": "impasto-vgg", "size": 256, "strength": 0.5, "seed": 7}
+    settings = {
+        "stylize": stylize,
+        "label": "style",
+        "originals": False,
+        "fractions": [0.5, 0.25, 0.25],
+        "strengths": [],
+    }
+    write_object(root / "config.json", {"procedure": "dataset stylize", "version": "0.1.0", "config": settings})
+    sources = {"content": os.path.relpath(photos[0].parent, root), "styles": os.path.relpath(styles[0].parent, root)}
+    write_object(root / "manifest.json", {"procedure": "dataset stylize", "pictures": len(rows), "sources": sources})
     return root
 
 
@@ -96,10 +114,10 @@ def make_run(
     }
     write_object(folder / "config.json", config)
     if epochs:
-        write_rows(folder / "curves.csv", _curves(epochs, dice))
+        write_rows(folder / "curves.csv", _curves(epochs, dice, is_head=model.startswith("frozen")))
     write_rows(folder / "predictions.csv", predictions)
     write_object(folder / "evaluation.json", evaluate(predictions, classes, split, config))
-    write_object(folder / "manifest.json", {"procedure": "train", "torch": "2.15.0", "seconds": 93.4})
+    write_object(folder / "manifest.json", {"procedure": "train", "best_epoch": 2 * epochs // 3, "device": "cpu"})
     return folder
 
 
@@ -187,7 +205,7 @@ def _predict(row: dict[str, str], classes: list[str], dice: random.Random, skill
     }
 
 
-def _curves(epochs: int, dice: random.Random) -> list[dict]:
+def _curves(epochs: int, dice: random.Random, *, is_head: bool) -> list[dict]:
     """Training loss falls for ever, validation loss rises again after two thirds of the epochs."""
     turn = max(1, 2 * epochs // 3)
     return [
@@ -197,7 +215,8 @@ def _curves(epochs: int, dice: random.Random) -> list[dict]:
             "train_accuracy": 1 - 0.85 * 0.82**epoch,
             "validation_loss": 2.1 * 0.86**epoch + 0.02 * max(0, epoch - turn) + 0.06 * dice.random() + 0.2,
             "validation_accuracy": min(1.0, 0.9 - 0.7 * 0.85**epoch + 0.04 * dice.random()),
-            "learning_rate": 0.001,
+            "learning_rate": "" if is_head else 0.001,
+            "c": 1e-4 * 3**epoch if is_head else "",
         }
         for epoch in range(1, epochs + 1)
     ]

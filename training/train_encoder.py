@@ -77,7 +77,9 @@ def load_small(path: Path, short: int = 192) -> np.ndarray:
     """Open a picture with its shorter side at ``short`` pixels and its longer side cut to 1.5 times that."""
     image = Image.open(path).convert("RGB")
     scale = short / min(image.size)
-    image = image.resize((max(short, round(image.width * scale)), max(short, round(image.height * scale))), Image.Resampling.LANCZOS)
+    image = image.resize(
+        (max(short, round(image.width * scale)), max(short, round(image.height * scale))), Image.Resampling.LANCZOS
+    )
     return np.asarray(image)[: short * 3 // 2, : short * 3 // 2]
 
 
@@ -142,7 +144,12 @@ class Teachers(nn.Module):
         super().__init__()
         self.vgg = VGGStack(VGG19_BLOCKS_1_TO_3)
         renamed = {}
-        indices = {index: name for index, name in zip((0, 2, 5, 7, 10, 12, 14, 16), ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4"), strict=True)}
+        indices = {
+            index: name
+            for index, name in zip(
+                (0, 2, 5, 7, 10, 12, 14, 16), ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4"), strict=True
+            )
+        }
         for key, value in load_file(weights / "vgg19-blocks1-3.safetensors").items():
             _, index, kind = key.split(".")
             renamed[f"conv{indices[int(index)]}.{kind}"] = value
@@ -226,7 +233,9 @@ class Student(nn.Module):
         self.adapters = nn.ModuleDict()
         for name in VGG_LAYERS:
             conv = name.replace("relu", "conv")
-            self.adapters[name] = nn.Conv2d(getattr(self.encoder, conv).out_channels, getattr(teachers.vgg, conv).out_channels, 1)
+            self.adapters[name] = nn.Conv2d(
+                getattr(self.encoder, conv).out_channels, getattr(teachers.vgg, conv).out_channels, 1
+            )
         self.adapters["relu5_4"] = nn.Conv2d(IMPASTO_VGG[-1][-1], 512, 1)
 
     @torch.no_grad()
@@ -282,12 +291,16 @@ def middle_loss(teachers: Teachers, own: dict[str, Tensor], raw: Tensor) -> dict
     return {name: relative_error(own[name][: len(raw)][inner], taught[name][inner]) for name in SIXTEENTH_LAYERS}
 
 
-def deep_loss(student: Student, teachers: Teachers, own: Tensor, x: Tensor, temperature: float = 1.5) -> dict[str, Tensor]:
+def deep_loss(
+    student: Student, teachers: Teachers, own: Tensor, x: Tensor, temperature: float = 1.5
+) -> dict[str, Tensor]:
     """How far relu5_4 is from SqueezeNet's last map, its mean over the picture, and its logits."""
     with torch.no_grad():
         taught = teachers.squeeze.features(x).float()
         answer = teachers.logits(taught).float() / temperature
-    guess = F.interpolate(student.adapters["relu5_4"](own).float(), taught.shape[2:], mode="bilinear", align_corners=False)
+    guess = F.interpolate(
+        student.adapters["relu5_4"](own).float(), taught.shape[2:], mode="bilinear", align_corners=False
+    )
     guess = F.relu(guess * teachers.unit)
     logits = teachers.logits(guess).float() / temperature
     divergence = F.kl_div(logits.log_softmax(1), answer.softmax(1), reduction="batchmean")
@@ -298,7 +311,9 @@ def deep_loss(student: Student, teachers: Teachers, own: Tensor, x: Tensor, temp
     }
 
 
-def step_losses(phase: Phase, student: Student, teachers: Teachers, raw: Tensor, random: np.random.Generator) -> dict[str, Tensor]:
+def step_losses(
+    phase: Phase, student: Student, teachers: Teachers, raw: Tensor, random: np.random.Generator
+) -> dict[str, Tensor]:
     """All losses of one batch, by name."""
     if phase.name != "shallow":
         raw = mix(raw, random)
@@ -324,7 +339,15 @@ def step_losses(phase: Phase, student: Student, teachers: Teachers, raw: Tensor,
     return losses
 
 
-def train_phase(phase: Phase, seconds: float, student: Student, teachers: Teachers, pictures: list[np.ndarray], seed: int, log: list[dict]) -> None:
+def train_phase(
+    phase: Phase,
+    seconds: float,
+    student: Student,
+    teachers: Teachers,
+    pictures: list[np.ndarray],
+    seed: int,
+    log: list[dict],
+) -> None:
     """Run one phase for ``seconds``; the learning rate warms up and falls as a cosine of the time used."""
     random = np.random.default_rng([seed, 100 + PHASES.index(phase)])
     start = time.monotonic()
@@ -344,7 +367,9 @@ def train_phase(phase: Phase, seconds: float, student: Student, teachers: Teache
         if progress >= 1:
             return
         for group in optimizer.param_groups:
-            group["lr"] = phase.rate * group["factor"] * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * progress))
+            group["lr"] = (
+                phase.rate * group["factor"] * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * progress))
+            )
         with torch.autocast("cpu", torch.bfloat16):
             losses = step_losses(phase, student, teachers, raw, random)
         total = torch.stack(list(losses.values())).sum()
@@ -355,7 +380,14 @@ def train_phase(phase: Phase, seconds: float, student: Student, teachers: Teache
         for name, value in losses.items():
             average[name] = 0.98 * average.get(name, value.item()) + 0.02 * value.item()
         if step % 100 == 0:
-            log.append({"phase": phase.name, "step": step, "seconds": round(time.monotonic() - start), **{k: round(v, 4) for k, v in average.items()}})
+            log.append(
+                {
+                    "phase": phase.name,
+                    "step": step,
+                    "seconds": round(time.monotonic() - start),
+                    **{k: round(v, 4) for k, v in average.items()},
+                }
+            )
             print(json.dumps(log[-1]), flush=True)
 
 

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from impasto.runtime import OnProgress, Progress, ignore_progress
 from impasto.runs import to_plain
+from impasto.runtime import OnProgress, Progress, ignore_progress
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)

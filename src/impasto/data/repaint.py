@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -136,6 +136,7 @@ class _Job:
 class FolderPainter:
     """Repaints the photos below one folder in the style of the pictures below another.
 
+    ``group_of`` names, for a photo's file name, what must stay on one side of a split (several views of one scene).
     The steps are separate so that a front end can show the estimate before anything is painted:
     ``FolderPainter(...).estimate()``, then ``paint()``.
 
@@ -152,9 +153,11 @@ class FolderPainter:
         config: RepaintConfig,
         *,
         encoder: AnyEncoder | None = None,
+        group_of: Callable[[str], str] | None = None,
         on_progress: OnProgress = ignore_progress,
     ) -> None:
         self.config, self.on_progress = config, on_progress
+        self._group_of = group_of
         self._rejected: list[tuple[str, str]] = []
         self._photos = self._usable(content, "reading photos")
         self._styles = self._usable(styles, "reading styles")
@@ -165,7 +168,13 @@ class FolderPainter:
         self._painter = Painter(config.stylize, encoder)
         self._jobs = self._plan_jobs()
         inputs = [(source.name, source.sha256) for source in (*self._photos, *self._styles)]
-        facts = {"config": to_plain(config), "inputs": digest(inputs), "encoder": self._painter.network.identity()}
+        splits = [(job.output, job.split) for job in self._jobs]
+        facts = {
+            "config": to_plain(config),
+            "inputs": digest(inputs),
+            "splits": digest(splits),
+            "encoder": self._painter.network.identity(),
+        }
         self.run = RunFolder(output, facts, "dataset stylize")
         self._done = self._finished_rows()
 
@@ -290,9 +299,15 @@ class FolderPainter:
 
     def _splits(self) -> dict[Path, str]:
         # Photos that are byte for byte the same count as one.
-        samples = tuple(Sample(photo.path, photo.label, group=photo.sha256) for photo in self._photos)
+        samples = tuple(
+            Sample(photo.path, photo.label, group=self._group(photo), sha256=photo.sha256) for photo in self._photos
+        )
         divided = grouped_split(Dataset(Path(), samples), self.config.fractions, seed=self.config.stylize.seed)
         return {sample.path: sample.split for sample in divided.samples}
+
+    def _group(self, photo: _Source) -> str:
+        """Return what must stay on one side of a split: by default the photo itself, known by its bytes."""
+        return self._group_of(photo.name) if self._group_of else photo.sha256[:16]
 
     def _finished_rows(self) -> dict[str, Row]:
         """Outputs that are there already. Files are whole or absent, so that presence is enough."""
@@ -307,7 +322,7 @@ class FolderPainter:
             output_sha256=output_sha256,
             label=job.label,
             split=job.split,
-            group=job.content.sha256[:16],
+            group=self._group(job.content),
             content=job.content.name,
             content_sha256=job.content.sha256,
             style=style.name if style else "",
@@ -327,13 +342,14 @@ class FolderPainter:
 def _require_distinct(jobs: Sequence[_Job]) -> None:
     seen: dict[str, _Job] = {}
     for job in jobs:
-        # Case is folded: the two would be one file on macOS and Windows.
-        if former := seen.get(job.output.casefold()):
+        # Without the split, which a later run may deal otherwise; case folded, because some file systems do.
+        name = job.output.removeprefix(f"{job.split}/")
+        if former := seen.get(name.casefold()):
             raise DataError(
-                f"{former.content.name} and {job.content.name} would both become {job.output}.",
+                f"{former.content.name} and {job.content.name} would both become {name}.",
                 "Rename one of the pictures, or one of the styles.",
             )
-        seen[job.output.casefold()] = job
+        seen[name.casefold()] = job
 
 
 def _sample(root: Path, row: Row) -> Sample:
@@ -353,6 +369,7 @@ def repaint_folder(
     config: RepaintConfig | None = None,
     *,
     encoder: AnyEncoder | None = None,
+    group_of: Callable[[str], str] | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> RepaintResult:
     """Repaint every photo below ``content`` in the style of every picture below ``styles``; see ``FolderPainter``.

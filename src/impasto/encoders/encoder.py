@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from impasto.errors import PictureSizeError, UnknownNameError, UsageError
 
-
 # Every network here reaches its deepest layer from a picture whose sides are this long (pixels).
 _SAFE_SIDE = 80
 

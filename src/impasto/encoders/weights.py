@@ -97,7 +97,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         KeyError,
         OSError,
     ) as error:
-        beginning = path.open("rb").read(12)
+        with path.open("rb") as file:
+            beginning = file.read(12)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WrongWeightsError(
             f"{path} is no file of weights that is safe to load: it begins with {beginning!r} ({reason[:160]}).",

@@ -43,6 +43,7 @@ def read_dataset_record(root: Path) -> DatasetRecord:
         pictures=tuple(_repaint(row, table) for row in rows),
         rejected=_rejected(rejected) if rejected.is_file() else (),
         config=_optional(root / CONFIG_NAME),
+        facts=_optional(root / MANIFEST_NAME),
         finished=(root / MANIFEST_NAME).is_file(),
         digests=read_digests(root, _DATASET_FILES),
     )
@@ -69,17 +70,19 @@ def _run_record(folder: Path) -> RunRecord:
         raise RunError(f"{folder} is not a folder.", "Give the folder that `impasto train` wrote.")
     config = read_object(folder / CONFIG_NAME)
     model = Fields(config, folder / CONFIG_NAME).text("model").replace("frozen:", "frozen ")
+    facts, curves = _optional(folder / MANIFEST_NAME), _curves(folder / "curves.csv")
     evaluation = read_evaluation(folder / "evaluation.json")
     return RunRecord(
         folder=folder.resolve().name,
         model=model,
         name=model,
         config=config,
-        curves=_curves(folder / "curves.csv"),
+        curves=curves,
+        best=next((epoch for epoch in curves if epoch.number == 1), None),
         evaluation=evaluation,
         predictions=read_predictions(folder / "predictions.csv", evaluation),
         finished=(folder / MANIFEST_NAME).is_file(),
-        facts=_optional(folder / MANIFEST_NAME),
+        facts=facts,
         digests=read_digests(folder, _RUN_FILES),
     )
 
@@ -102,11 +105,11 @@ def _repaint(row: dict[str, str], table: Path) -> Repaint:
 def _curves(table: Path) -> tuple[Epoch, ...]:
     if not table.is_file():
         return ()
-    return tuple(_epoch(Fields(row, table)) for row in read_table(table, _EPOCH_COLUMNS))
+    return tuple(_epoch(Fields({"c": ""} | row, table)) for row in read_table(table, _EPOCH_COLUMNS))
 
 
 def _epoch(fields: Fields) -> Epoch:
     number = fields.number("epoch")
     if number is None:
         fields.refuse("epoch", "is empty")
-    return Epoch(int(number), *(fields.number(name) for name in _EPOCH_COLUMNS[1:]))
+    return Epoch(int(number), fields.number("c"), *(fields.number(name) for name in _EPOCH_COLUMNS[1:]))

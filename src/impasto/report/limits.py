@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from impasto.report.records import DatasetRecord, Evaluation, Repaint, RunRecord
@@ -13,32 +12,32 @@ from impasto.report.wording import NBSP, interval, listing, percent, plural
 def limits(dataset: DatasetRecord, runs: Sequence[RunRecord]) -> list[str]:
     """Return the limits of this page's evidence, the most important first."""
     ranked = ranking(runs)
-    sentences = list(_leaks(dataset))
-    if ranked:
-        best = ranked[0]
-        known = [dataset.by_output[item.path] for item in best.run.predictions if item.path in dataset.by_output]
-        sentences += [
-            *_precision(best.evaluation),
-            *_sources(known),
-            *_scored_pictures(dataset, best, known),
-            *_selection(ranked),
-            *_coverage(best.evaluation),
-        ]
-    return sentences
+    if not ranked:
+        return list(_leaks(dataset, ()))
+    best = ranked[0]
+    known = [dataset.by_output[item.path] for item in best.run.predictions if item.path in dataset.by_output]
+    return [
+        *_leaks(dataset, ranked),
+        *_precision(best.evaluation),
+        *_sources(dataset, known),
+        *_selection(ranked),
+        *_coverage(best, known),
+        *_grouping(dataset),
+    ]
 
 
-def _leaks(dataset: DatasetRecord) -> Iterator[str]:
-    shared = dataset.shared_groups()
-    if shared:
+def _leaks(dataset: DatasetRecord, ranked: Sequence[Scored]) -> Iterator[str]:
+    if divided := dataset.divided_photos():
         yield (
-            f"There is a leak: {plural(len(shared), 'photo')} in more than one split ({listing(shared)}). "
+            f"There is a leak: {plural(len(divided), 'photo')} in more than one split ({listing(divided)}). "
             "Scores are probably too high; split the data again, grouped by photo."
         )
-    elif len(dataset.splits) > 1:
-        yield (
-            "No photo of one split was seen in another: splits are grouped by content photo, and neither a "
-            "group nor a content hash occurs in two of them. This does not find two photos of one scene."
-        )
+    for item in ranked:
+        if item.evaluation.trained_on:
+            yield (
+                f"There is a leak: {item.run.name} was taught with "
+                f"{len(item.evaluation.trained_on):,} of the {item.evaluation.n_evaluated:,} pictures it is scored on."
+            )
 
 
 def _precision(scores: Evaluation) -> Iterator[str]:
@@ -46,7 +45,7 @@ def _precision(scores: Evaluation) -> Iterator[str]:
     yield (
         f"The best score rests on {plural(scores.n_evaluated, 'picture')}. Its 95{NBSP}% interval "
         f"({interval(scores.wilson95)}) spans {100 * (high - low):.0f} points, and one picture more or less "
-        f"moves the score by {100 / scores.n_evaluated:.2g} points. Half the span would take about "
+        f"moves the score by {100 / scores.n_evaluated:.2g}. Half the span would take about "
         f"{4 * scores.n_evaluated:,} pictures."
     )
     if scores.majority > scores.chance + 1e-9:
@@ -56,27 +55,22 @@ def _precision(scores: Evaluation) -> Iterator[str]:
         )
 
 
-def _sources(known: Sequence[Repaint]) -> Iterator[str]:
+def _sources(dataset: DatasetRecord, known: Sequence[Repaint]) -> Iterator[str]:
     groups = len({picture.group for picture in known})
     if groups < len(known):
         yield (
-            f"The scored pictures come from only {plural(groups, 'photo')}. Repaints of one photo are no "
-            "independent draws, so the real uncertainty is wider than the interval."
+            f"The scored pictures come from {plural(groups, 'photo')}. Pictures of one photo are no independent "
+            "draws, so the real uncertainty is wider than the interval."
         )
-
-
-def _scored_pictures(dataset: DatasetRecord, best: Scored, known: Sequence[Repaint]) -> Iterator[str]:
-    predictions, split = best.run.predictions, best.evaluation.split
-    if unknown := len(predictions) - len(known):
-        yield f"{plural(unknown, 'scored picture')} not in this data set: no leak check covers them."
-    elsewhere = Counter(picture.split for picture in known if picture.split != split)
-    for name, count in sorted(elsewhere.items()):
-        yield f"There is a leak: {plural(count, 'scored picture')} of the {name or 'unnamed'} split."
     styles = {picture.style for picture in known if picture.style}
-    if styles and styles <= {picture.style for picture in dataset.repaints if picture.split == "train"}:
+    taught = {picture.style for picture in dataset.repaints if picture.split == "train"}
+    named_by_style = len({(item.style, item.label) for item in dataset.repaints}) == len(
+        {item.style for item in dataset.repaints}
+    )
+    if styles and styles <= taught and named_by_style:
         yield (
-            f"The {plural(len(styles), 'style picture')} behind the scored repaints also made the training "
-            "set. The score says how well these are recognised, not other works of the same hand."
+            f"The {plural(len(styles), 'style picture')} behind the scored repaints also made the training set. "
+            "The score says how well these are recognised, not other works by the same hands."
         )
 
 
@@ -89,9 +83,17 @@ def _selection(ranked: Sequence[Scored]) -> Iterator[str]:
         yield "Each model was trained once. Another seed gives another score, by an amount not measured here."
 
 
-def _coverage(scores: Evaluation) -> Iterator[str]:
+def _coverage(best: Scored, known: Sequence[Repaint]) -> Iterator[str]:
+    scores = best.evaluation
     if scores.n_evaluated < scores.n_available:
+        yield f"Only {scores.n_evaluated:,} of {plural(scores.n_available, 'available picture')} were scored."
+    if unknown := len(best.run.predictions) - len(known):
+        yield f"{plural(unknown, 'scored picture')} not of this data set: no check for leaks covers them."
+
+
+def _grouping(dataset: DatasetRecord) -> Iterator[str]:
+    if len(dataset.splits) > 1 and not dataset.divided_photos():
         yield (
-            f"Only {scores.n_evaluated:,} of {plural(scores.n_available, 'available picture')} were scored "
-            f"({len(scores.skipped):,} could not be read)."
+            "No test photo was seen in training: splits are grouped by content photo, and no group or content "
+            "hash lies in two of them. Two photos of one scene would pass unnoticed."
         )

@@ -20,8 +20,8 @@ def dataset_notes(dataset: DatasetRecord, sheet: Sheet, thumbnails: Thumbnails) 
         notes.append(f"Could not be read, so not shown: {listing(thumbnails.missing)}.")
     if thumbnails.changed:
         notes.append(f"Changed since they were recorded, so not shown: {listing(thumbnails.changed)}.")
-    if any(part.image is None for part in (*sheet.columns, *sheet.rows)):
-        notes.append("Some photos or style pictures are no longer where the data set was made from.")
+    if any(head.image is None for head in (*sheet.columns, *(row.head for row in sheet.rows))):
+        notes.append("Photos or style pictures that are not where the data set was made from are left blank.")
     return notes
 
 

@@ -14,10 +14,11 @@ from impasto._version import __version__
 from impasto.files import write_text
 from impasto.report import wording
 from impasto.report.collect import read_dataset_record, read_run_records
-from impasto.report.figures import Bar, best_epoch, draw_curve, draw_intervals, to_svg
+from impasto.report.commands import commands
+from impasto.report.figures import Bar, draw_curve, draw_intervals, to_svg
 from impasto.report.limits import limits
 from impasto.report.notes import dataset_notes, elsewhere_notes, run_notes
-from impasto.report.records import DatasetRecord, Epoch, Prediction, RunRecord
+from impasto.report.records import DatasetRecord, Prediction, RunRecord
 from impasto.report.sheet import MAX_PHOTOS, MAX_STYLES, contact_sheet
 from impasto.report.thumbnails import Thumbnails
 from impasto.report.verdict import Scored, contests, ranking, verdict
@@ -49,7 +50,6 @@ class ModelView:
     notes: list[str]
     loss: Markup
     accuracy: Markup
-    best: Epoch | None
     right: tuple[Shown, ...]
     wrong: tuple[Shown, ...]
 
@@ -60,6 +60,7 @@ def build_report(
     output: Path,
     *,
     title: str = "",
+    sources: Sequence[Path] = (),
     on_progress: OnProgress = ignore_progress,
 ) -> Path:
     """Write one self-contained HTML file about a repainted data set and the models trained on it.
@@ -69,6 +70,8 @@ def build_report(
         runs: folders that ``impasto train`` (and ``impasto evaluate``) wrote; may be empty.
         output: the HTML file. The same inputs give the same bytes.
         title: the heading; by default the numbers of photos and styles.
+        sources: folders of the photos and style pictures, where they are no longer at the place that the data
+            set's manifest records. Pictures count by their hash, so a wrong folder does no harm.
         on_progress: called once before each run and at the end.
 
     Returns:
@@ -76,7 +79,7 @@ def build_report(
 
     Raises:
         RunError: a folder is not what it should be, or a file in it is damaged.
-        ResourceError: ``output`` cannot be written.
+        UsageError: ``output`` cannot be written. ResourceError: the disk is full.
     """
     total = len(runs) + 2
     on_progress(Progress("report", 0, total, message="reading"))
@@ -84,7 +87,7 @@ def build_report(
     on_progress(Progress("report", 1, total, message="contact sheet"))
     n_pictures = (MAX_PHOTOS + 1) * (MAX_STYLES + 1) + 2 * MOST_CONFIDENT * len(records)
     thumbnails = Thumbnails(_SIDE, limit=min(_LARGEST_PICTURE, _PICTURE_BYTES // n_pictures))
-    sheet = contact_sheet(data, thumbnails)
+    sheet = contact_sheet(data, thumbnails, sources)
     models = []
     for position, run in enumerate(records):
         models.append(_model_view(run, f"m{position}", data, thumbnails))
@@ -98,6 +101,7 @@ def build_report(
             data=data,
             sheet=sheet,
             counts=_counts(data),
+            divided=data.divided_photos(),
             notes=dataset_notes(data, sheet, thumbnails),
             models=models,
             ranked=ranked,
@@ -106,6 +110,7 @@ def build_report(
             elsewhere=elsewhere_notes(records, ranked),
             verdict=verdict(data, records),
             limits=limits(data, records),
+            commands=commands(data, records),
             version=__version__,
         )
     )
@@ -125,14 +130,13 @@ def _model_view(run: RunRecord, key: str, data: DatasetRecord, thumbnails: Thumb
         notes=run_notes(run, data),
         loss=_curve(run, "loss", key),
         accuracy=_curve(run, "accuracy", key),
-        best=best_epoch(run.curves),
         right=tuple(_shown(item, data, thumbnails) for item in right),
         wrong=tuple(_shown(item, data, thumbnails) for item in wrong),
     )
 
 
 def _curve(run: RunRecord, quantity: str, key: str) -> Markup:
-    return to_svg(draw_curve(run.curves, quantity), f"{key}-{quantity}") if run.curves else Markup()
+    return to_svg(draw_curve(run.curves, quantity, run.best), f"{key}-{quantity}") if run.curves else Markup()
 
 
 def _shown(prediction: Prediction, data: DatasetRecord, thumbnails: Thumbnails) -> Shown:

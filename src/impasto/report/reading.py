@@ -70,10 +70,11 @@ class Fields:
         """Return a string."""
         return str(self._of_type(name, str, "a text"))
 
-    def list(self, name: str) -> list[Any]:
-        """Return a list of anything."""
-        value = self._of_type(name, list, "a list")
-        return list(value)
+    def items(self, name: str, *, optional: bool = False) -> list[Any]:
+        """Return a list of anything, an empty one where an optional field is absent."""
+        if optional and name not in self._record:
+            return []
+        return [*self._of_type(name, list, "a list")]
 
     def count(self, name: str) -> int:
         """Return an integer of 0 or more."""

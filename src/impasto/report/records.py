@@ -31,13 +31,15 @@ class Repaint:
 class DatasetRecord:
     """A folder written by ``impasto dataset stylize``.
 
-    ``pictures`` holds every row, ``repaints`` only those that are no untouched originals.
+    ``pictures`` holds every row, ``repaints`` only those that are no untouched originals. ``facts`` is what
+    ``manifest.json`` holds, ``digests`` the SHA-256 of each file that was read.
     """
 
     root: Path
     pictures: tuple[Repaint, ...]
     rejected: tuple[tuple[str, str], ...]
     config: dict[str, Any]
+    facts: dict[str, Any]
     finished: bool
     digests: dict[str, str]
 
@@ -66,31 +68,28 @@ class DatasetRecord:
         """Return the groups (content photos) that one split holds."""
         return frozenset(picture.group for picture in self.pictures if picture.split == split)
 
-    def shared_groups(self) -> tuple[str, ...]:
-        """Return the groups that lie in more than one split, sorted: none in a sound data set.
+    def divided_photos(self) -> tuple[str, ...]:
+        """Return the photos that lie in more than one split, by name, sorted: none in a sound data set.
 
         The same photo under two names counts too: equal content hashes are one photo.
         """
         splits: defaultdict[str, set[str]] = defaultdict(set)
         for picture in self.pictures:
-            splits[picture.group].add(picture.split)
-            splits[picture.content_sha256 or picture.group].add(picture.split)
-        return tuple(
-            sorted(
-                {
-                    picture.group
-                    for picture in self.pictures
-                    if len(splits[picture.group] | splits[picture.content_sha256 or picture.group]) > 1
-                }
-            )
-        )
+            for key in {picture.group, picture.content_sha256 or picture.group}:
+                splits[key].add(picture.split)
+        divided = {key for key, names in splits.items() if len(names) > 1}
+        return tuple(sorted({item.content for item in self.pictures if {item.group, item.content_sha256} & divided}))
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of ``curves.csv``; None where nothing was measured."""
+    """One row of ``curves.csv``; None where nothing was measured.
+
+    A linear head has no epochs: each of its rows is a penalty, and ``c`` is scikit-learn's inverse penalty.
+    """
 
     number: int
+    c: float | None
     train_loss: float | None
     train_accuracy: float | None
     validation_loss: float | None
@@ -112,7 +111,10 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``evaluation.json``; ``confusion[truth][prediction]`` counts pictures."""
+    """``evaluation.json``; ``confusion[truth][prediction]`` counts pictures.
+
+    ``trained_on`` names scored pictures whose bytes the model was taught with.
+    """
 
     split: str
     n_evaluated: int
@@ -126,6 +128,7 @@ class Evaluation:
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     skipped: tuple[tuple[str, str], ...]
+    trained_on: tuple[str, ...]
 
     @property
     def chance(self) -> float:
@@ -154,6 +157,7 @@ class RunRecord:
     """A folder written by ``impasto train`` and, when ``evaluation`` is there, ``impasto evaluate``.
 
     ``model`` is the kind of model in words; ``name`` adds the folder where two runs have the same kind.
+    ``best`` is the row of the curves whose weights were kept, None where that was not recorded.
     """
 
     folder: str
@@ -161,6 +165,7 @@ class RunRecord:
     name: str
     config: dict[str, Any]
     curves: tuple[Epoch, ...]
+    best: Epoch | None
     evaluation: Evaluation | None
     predictions: tuple[Prediction, ...]
     finished: bool

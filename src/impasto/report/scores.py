@@ -20,7 +20,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
     if not path.is_file():
         return None
     fields = Fields(read_object(path), path)
-    classes = tuple(str(name) for name in fields.list("classes"))
+    classes = tuple(str(name) for name in fields.items("classes"))
     confusion = _confusion(fields, len(classes))
     evaluation = Evaluation(
         split=fields.text("split"),
@@ -35,15 +35,17 @@ def read_evaluation(path: Path) -> Evaluation | None:
         per_class=_per_class(fields, classes, confusion),
         confusion=confusion,
         skipped=tuple(
-            (skip.text("path"), skip.text("reason")) for skip in (Fields(item, path) for item in fields.list("skipped"))
+            (skip.text("path"), skip.text("reason"))
+            for skip in (Fields(item, path) for item in fields.items("skipped"))
         ),
+        trained_on=tuple(map(str, fields.items("trained_on", optional=True))),
     )
     _check_sums(evaluation, fields)
     return evaluation
 
 
 def _confusion(fields: Fields, n: int) -> tuple[tuple[int, ...], ...]:
-    rows = fields.list("confusion")
+    rows = fields.items("confusion")
     whole = all(isinstance(row, list) and all(type(cell) is int and cell >= 0 for cell in row) for row in rows)
     if not n or not whole or len(rows) != n or any(len(row) != n for row in rows):
         fields.refuse("confusion", f"is no table of {n} x {n} counts")
@@ -51,7 +53,7 @@ def _confusion(fields: Fields, n: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _interval(fields: Fields) -> tuple[float, float]:
-    ends = fields.list("wilson95")
+    ends = fields.items("wilson95")
     if len(ends) != 2 or not all(isinstance(end, int | float) and 0 <= end <= 1 for end in ends):
         fields.refuse("wilson95", "is not two numbers in 0..1")
     return float(ends[0]), float(ends[1])
@@ -60,7 +62,7 @@ def _interval(fields: Fields) -> tuple[float, float]:
 def _per_class(
     fields: Fields, classes: tuple[str, ...], confusion: tuple[tuple[int, ...], ...]
 ) -> tuple[ClassScore, ...]:
-    scores = [Fields(item, fields.path) for item in fields.list("per_class")]
+    scores = [Fields(item, fields.path) for item in fields.items("per_class")]
     if tuple(score.text("class") for score in scores) != classes:
         fields.refuse("per_class", "does not list the classes in their order")
     return tuple(_class_score(score, index, confusion) for index, score in enumerate(scores))

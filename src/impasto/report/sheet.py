@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -13,6 +13,7 @@ from impasto.report.thumbnails import Thumbnails
 MAX_PHOTOS = 12
 MAX_STYLES = 10
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One style: its picture, the name of its file without suffix, and the label it stands for."""
+class Head:
+    """One style or photo: its picture, its name, and its label where all its repaints have the same."""
 
     image: str | None
     name: str
@@ -37,8 +38,7 @@ class Column:
 class Row:
     """One photo with its repaints, one for each column; None where the pair was not painted."""
 
-    image: str | None
-    name: str
+    head: Head
     split: str
     cells: tuple[Cell | None, ...]
 
@@ -47,7 +47,7 @@ class Row:
 class Sheet:
     """The part of a data set that is shown, with the numbers of photos and styles there are."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[Head, ...]
     rows: tuple[Row, ...]
     n_photos: int
     n_styles: int
@@ -64,25 +64,25 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[(2 * index + 1) * len(items) // (2 * count)] for index in range(count)]
 
 
-def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails) -> Sheet:
+def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails, sources: Sequence[Path] = ()) -> Sheet:
     """Lay out the sheet. Photos run through the splits in order, so each large one is represented.
 
-    Where a pair was painted more than once, in several strengths say, the first in the table is shown.
+    Photos and style pictures are looked for where the data set was made from, then below ``sources``. Where a
+    pair was painted more than once, in several strengths say, the first in the table is shown.
     """
+    folders = (*_recorded_sources(dataset), *sources)
     order = {name: position for position, name in enumerate(dataset.splits)}
-    photos = {picture.content: picture for picture in reversed(dataset.repaints)}
-    styles = {picture.style: picture for picture in reversed(dataset.repaints)}
-    pairs = {(picture.content, picture.style): picture for picture in reversed(dataset.repaints)}
-    columns = spread(sorted(styles.values(), key=lambda item: (item.label, item.style)), MAX_STYLES)
+    originals_first = sorted(dataset.pictures, key=lambda item: item.kind != "original")
+    photos = _first_by(originals_first, lambda item: item.content)
+    styles = _first_by(dataset.repaints, lambda item: item.style)
+    pairs = _first_by(dataset.repaints, lambda item: (item.content, item.style))
+    columns = spread(sorted(styles.values(), key=lambda item: item.style), MAX_STYLES)
     rows = spread(sorted(photos.values(), key=lambda item: (order[item.split], item.content)), MAX_PHOTOS)
     return Sheet(
-        columns=tuple(
-            Column(_style_picture(dataset, item, thumbnails), _stem(item.style), item.label) for item in columns
-        ),
+        columns=tuple(_style(dataset, item, thumbnails, folders) for item in columns),
         rows=tuple(
             Row(
-                image=_photo_picture(dataset, row, thumbnails),
-                name=_stem(row.content),
+                head=_photo(dataset, row, thumbnails, folders),
                 split=row.split,
                 cells=tuple(_cell(dataset, pairs.get((row.content, column.style)), thumbnails) for column in columns),
             )
@@ -91,6 +91,17 @@ def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails) -> Sheet:
         n_photos=len(photos),
         n_styles=len(styles),
     )
+
+
+def _recorded_sources(dataset: DatasetRecord) -> tuple[Path, ...]:
+    """Return the folders that the data set was made from, which its manifest names relative to itself."""
+    named = dataset.facts.get("sources")
+    folders = named.values() if isinstance(named, dict) else ()
+    return tuple(dataset.root / str(folder) for folder in folders)
+
+
+def _first_by(pictures: Sequence[Repaint], key: Callable[[Repaint], K]) -> dict[K, Repaint]:
+    return {key(picture): picture for picture in reversed(pictures)}
 
 
 def _cell(dataset: DatasetRecord, picture: Repaint | None, thumbnails: Thumbnails) -> Cell | None:
@@ -103,33 +114,32 @@ def _cell(dataset: DatasetRecord, picture: Repaint | None, thumbnails: Thumbnail
     )
 
 
-def _stem(name: str) -> str:
-    return PurePosixPath(name).stem
+def _style(dataset: DatasetRecord, item: Repaint, thumbnails: Thumbnails, folders: Sequence[Path]) -> Head:
+    labels = {picture.label for picture in dataset.repaints if picture.style == item.style}
+    return _head(_source(folders, item.style, item.style_sha256, thumbnails), item.style, labels)
 
 
-def _photo_picture(dataset: DatasetRecord, row: Repaint, thumbnails: Thumbnails) -> str | None:
-    for picture in dataset.pictures:
-        if picture.kind == "original" and picture.content == row.content:
-            return thumbnails.data_uri(dataset.root / picture.output, picture.output_sha256)
-    return _source_picture(dataset, row.content, row.content_sha256, thumbnails)
+def _photo(dataset: DatasetRecord, item: Repaint, thumbnails: Thumbnails, folders: Sequence[Path]) -> Head:
+    labels = {picture.label for picture in dataset.repaints if picture.content == item.content}
+    if item.kind == "original":
+        image = thumbnails.data_uri(dataset.root / item.output, item.output_sha256)
+    else:
+        image = _source(folders, item.content, item.content_sha256, thumbnails)
+    return _head(image, item.content, labels)
 
 
-def _style_picture(dataset: DatasetRecord, row: Repaint, thumbnails: Thumbnails) -> str | None:
-    return _source_picture(dataset, row.style, row.style_sha256, thumbnails)
+def _head(image: str | None, file_name: str, labels: set[str]) -> Head:
+    name = _stem(file_name)
+    label = labels.pop() if len(labels) == 1 else ""
+    return Head(image, name, "" if label == name else label)
 
 
-def _source_picture(dataset: DatasetRecord, name: str, sha256: str, thumbnails: Thumbnails) -> str | None:
-    """Look for a source in each folder that the configuration names; its hash tells whether it is the one."""
-    for folder in _strings(dataset.config):
-        path = Path(folder, name)
-        if path.is_file() and sha256:
-            return thumbnails.data_uri(path, sha256)
+def _source(folders: Sequence[Path], name: str, sha256: str, thumbnails: Thumbnails) -> str | None:
+    for folder in folders:
+        if (folder / name).is_file():
+            return thumbnails.data_uri(folder / name, sha256)
     return None
 
 
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _strings(item)
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem

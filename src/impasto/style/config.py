@@ -50,7 +50,7 @@ class StylizeConfig:
 
     def __post_init__(self) -> None:
         preset_of(self)
-        _require(16 <= self.size <= 16384, "size", self.size, "16 .. 16384 pixels")
+        _require(32 <= self.size <= 16384, "size", self.size, "32 .. 16384 pixels")
         _require(self.steps is None or 1 <= self.steps <= 100_000, "steps", self.steps, "1 .. 100000")
         _require(0 < self.strength < 1, "strength", self.strength, "between 0 and 1, both excluded")
         _require(0 < self.ratio < float("inf"), "ratio", self.ratio, "a positive number such as 1e8")

@@ -25,8 +25,8 @@ class Scale:
     steps: int
 
 
-def plan_scales(size: int, preset: Preset) -> list[Scale]:
-    """Divide the steps among sizes that grow by sqrt(2) up to ``size``.
+def plan_scales(size: int, preset: Preset, least: float = 0) -> list[Scale]:
+    """Divide the steps among sizes that grow by sqrt(2) up to ``size``, none below ``least``.
 
     Every scale gets an equal part: the small ones, where the composition is decided, cost next to nothing.
 
@@ -35,7 +35,7 @@ def plan_scales(size: int, preset: Preset) -> list[Scale]:
     [128, 181, 256, 362, 512]
     """
     sizes = [size]
-    while preset.first_scale and sizes[0] / 2**0.5 >= preset.first_scale - 1:
+    while preset.first_scale and sizes[0] / 2**0.5 >= max(preset.first_scale - 1, least):
         sizes.insert(0, round(size / 2 ** (len(sizes) / 2)))
     share, rest = divmod(preset.steps, len(sizes))
     if share == 0:  # fewer steps than scales: the large ones have them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from impasto._version import __version__
 from impasto.encoders import AnyEncoder, default_layers, load_encoder
-from impasto.errors import UsageError
+from impasto.errors import PictureSizeError, UsageError
 from impasto.images import Picture, open_picture, resize_long, save_picture, to_tensor
 from impasto.runs import to_plain
 from impasto.runtime import (
@@ -30,6 +31,9 @@ from impasto.style.config import Preset, StylizeConfig, config_from, preset_of
 from impasto.style.engine import Scale, optimise, plan_scales, resize
 from impasto.style.objective import Gatys2015Objective, NormalisedObjective, Objective
 from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, require_memory
+
+# Pixels of the shorter side below which the deeper layers of the encoders have nothing left to see.
+SMALLEST_SIDE = 32
 
 PictureLike = str | Path | Picture
 
@@ -103,11 +107,10 @@ class Painter:
     def plan(self, content: Picture, styles: Sequence[Picture]) -> Plan:
         """Return the estimated cost of one repaint; the first call tries two small steps."""
         width, height = resize_long(content.image, self.config.size).size
-        scales = self._scales()
+        scales = self._scales(width, height)
         if len(styles) not in self._paces:
-            size = min(PROBE_SIZE, self.config.size)
-            small = [self._tensor(resize_long(picture.image, size)) for picture in styles]
-            probe = self._tensor(resize_long(content.image, size))
+            small = [self._style(picture, Scale(PROBE_SIZE, 1)) for picture in styles]
+            probe = self._tensor(content.image.resize((PROBE_SIZE, PROBE_SIZE)))
             self._paces[len(styles)] = measure_pace(lambda image: self._objective(image, small), probe)
         return make_plan(width, height, scales, self.preset, self._paces[len(styles)])
 
@@ -120,7 +123,7 @@ class Painter:
             ResourceError: the plan does not fit into memory.
             NumericalError: the optimisation diverged.
         """
-        self._check(styles)
+        self._check(content, styles)
         plan = self.plan(content, styles)
         require_memory(plan, self.device)
         watch = Stopwatch()
@@ -148,7 +151,7 @@ class Painter:
         on_progress: OnProgress,
     ) -> None:
         on_progress(Progress("repaint", 0, plan.steps))
-        for scale in self._scales():
+        for scale in self._scales(plan.width, plan.height):
             share = scale.size / self.config.size
             target = resize(photo, *(max(1, round(side * share)) for side in photo.shape[2:]))
             objective = self._objective(target, [self._style(picture, scale) for picture in styles])
@@ -159,7 +162,7 @@ class Painter:
                 trace.append({"scale": scale.size, **terms})
                 on_progress(Progress("repaint", len(trace), plan.steps, {"loss": terms["loss"]}, f"{scale.size} px"))
 
-    def _scales(self) -> list[Scale]:
+    def _scales(self, width: int, height: int) -> list[Scale]:
         # Starting from a picture means going on with it: its fine strokes would not survive a small scale.
         from_picture = self.config.init not in ("content", "noise")
         return (
@@ -176,9 +179,11 @@ class Painter:
         return resize(self._tensor(picture.image), *target.shape[2:])
 
     def _style(self, picture: Picture, scale: Scale) -> Tensor:
-        longest = max(picture.image.size)  # never enlarged: there would be no strokes to learn from
+        sides = sorted(picture.image.size)
+        # At least as large as the encoder needs, and never enlarged: there would be no strokes to learn from.
+        least = math.ceil(SMALLEST_SIDE * sides[1] / sides[0])
         return self._tensor(
-            resize_long(picture.image, max(16, min(longest, round(scale.size * self.config.style_size))))
+            resize_long(picture.image, min(sides[1], max(least, round(scale.size * self.config.style_size))))
         )
 
     def _objective(self, content: Tensor, styles: Sequence[Tensor]) -> Objective:
@@ -191,9 +196,21 @@ class Painter:
     def _tensor(self, image: Image.Image) -> Tensor:
         return to_tensor(image).to(self.device)
 
-    def _check(self, styles: Sequence[Picture]) -> None:
+    def _check(self, content: Picture, styles: Sequence[Picture]) -> None:
         if not styles:
             raise UsageError("no style picture was given.")
+        for picture in styles:
+            if min(picture.image.size) < SMALLEST_SIDE:
+                raise PictureSizeError(
+                    f"{picture.path} is {picture.image.width}x{picture.image.height} pixels, too small for a style.",
+                    f"A style picture needs {SMALLEST_SIDE} pixels a side.",
+                )
+        width, height = resize_long(content.image, self.config.size).size
+        if min(width, height) < SMALLEST_SIDE:
+            raise PictureSizeError(
+                f"{content.path} would be painted at {width}x{height} pixels, too small for {self.network.name}.",
+                f"Choose a larger --size, so that the shorter side has {SMALLEST_SIDE} pixels.",
+            )
         given = len(self.config.style_weights)
         if given not in (0, len(styles)):
             raise UsageError(f"{given} style weights were given for {len(styles)} style pictures.")
@@ -220,7 +237,7 @@ def stylize(
     config: StylizeConfig | None = None,
     *,
     on_progress: OnProgress = ignore_progress,
-    encoder: AnyEncoder | None = None,
+    network: AnyEncoder | None = None,
     **options: Any,
 ) -> StylizeResult:
     """Repaint a picture in the style of another, or of several.
@@ -230,7 +247,7 @@ def stylize(
         style: path of the style picture, or several of them.
         config: what to do; or give its fields as keywords.
         on_progress: receives a record after each step.
-        encoder: use this one in place of loading the configuration's.
+        network: use this encoder in place of loading the configuration's.
 
     >>> stylize("photo.jpg", "starry.jpg", size=768).save("out.png")  # doctest: +SKIP
     PosixPath('out.png')
@@ -241,7 +258,7 @@ def stylize(
     """
     if config is not None and options:
         raise UsageError(f"a config was given beside {', '.join(options)}.", "Use dataclasses.replace on the config.")
-    painter = Painter(config or config_from(options), encoder)
+    painter = Painter(config or config_from(options), network)
     many = list(style) if isinstance(style, Sequence) and not isinstance(style, str) else [style]
     return painter.paint(_opened(content), [_opened(each) for each in many], on_progress)
 

@@ -1,0 +1,97 @@
+"""The whole loop on sample pictures: paint styles, repaint photos, learn the styles, judge, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from impasto.classify import Evaluation, TrainConfig, evaluate, train
+from impasto.data.repaint import FolderPainter, RepaintConfig, RepaintResult
+from impasto.encoders import load_encoder
+from impasto.report import build_report
+from impasto.runtime import OnProgress, Stopwatch, choose_device, ignore_progress
+from impasto.samples.photos import group_of, sample_photos
+from impasto.samples.styles import paint_styles
+from impasto.style.config import StylizeConfig
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What the demonstration uses.
+
+    Attributes:
+        content: folder of photos; None takes those that ship inside the packages impasto depends on.
+        styles: folder of style pictures; None paints the sample styles.
+        size: longer side of the repaints in pixels.
+        steps: optimisation steps a repaint; few, because the demonstration is to end within minutes.
+        epochs: at most so many passes of R0's CNN over the training pictures.
+        fractions: shares of train, validation and test by number of photos. More test than usual: with few photos
+            every test picture counts.
+    """
+
+    content: Path | None = None
+    styles: Path | None = None
+    size: int = 192
+    steps: int = 40
+    epochs: int = 12
+    fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where the report is, what was painted, and the score of each model on photos it never saw."""
+
+    report: Path
+    repaints: RepaintResult
+    scores: dict[str, Evaluation]
+    seconds: float
+
+
+def run_demo(config: DemoConfig, output: Path, on_progress: OnProgress = ignore_progress) -> DemoResult:
+    """Run the six steps into the folder ``output``; a run that was killed goes on where it stopped.
+
+    Raises:
+        ImpastoError: whatever a step raises; what is finished stays.
+    """
+    watch = Stopwatch()
+    styles = config.styles or _styles(output / "styles", config.seed, on_progress)
+    content, grouping = config.content, None
+    if content is None:
+        content, grouping = output / "photos", group_of
+        sample_photos(content)
+    encoder = load_encoder().to(choose_device(config.device))
+    stylize = StylizeConfig(size=config.size, steps=config.steps, seed=config.seed, device=config.device)
+    settings = RepaintConfig(stylize, fractions=config.fractions)
+    dataset = output / "dataset"
+    repaints = FolderPainter(
+        content, styles, dataset, settings, encoder=encoder, group_of=grouping, on_progress=on_progress
+    ).paint()
+    models = {
+        "frozen": TrainConfig(dataset, seed=config.seed, device=config.device),
+        "r0-cnn": TrainConfig(
+            dataset, model="r0-cnn", epochs=config.epochs, seed=config.seed, device=config.device
+        ),
+    }
+    scores = {}
+    for name, settings_of_model in models.items():
+        run = output / "models" / name
+        train(settings_of_model, run, _named(on_progress, name))
+        scores[name] = evaluate(run, dataset, output=run, device=config.device, on_progress=_named(on_progress, name))
+    runs = [output / "models" / name for name in models]
+    report = build_report(dataset, runs, output / "report.html", sources=[content, styles], on_progress=on_progress)
+    return DemoResult(report, repaints, scores, watch.seconds)
+
+
+def _styles(folder: Path, seed: int, on_progress: OnProgress) -> Path:
+    paint_styles(folder, seed=seed, on_progress=on_progress)
+    return folder
+
+
+def _named(on_progress: OnProgress, model: str) -> Callable[..., None]:
+    """Let the stages of different models be told apart: each has its own bar."""
+    from dataclasses import replace
+
+    return lambda progress: on_progress(replace(progress, stage=f"{model}: {progress.stage}"))

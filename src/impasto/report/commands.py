@@ -1,0 +1,65 @@
+"""The commands that make the same data set, models and scores again, from the settings on disk."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from impasto.report.records import DatasetRecord, RunRecord
+
+_WIDTH = 76
+_STYLIZE = ("size", "steps", "preset", "ratio", "encoder", "weights", "precision", "device", "seed")
+_TRAIN = ("model", "epochs", "batch_size", "learning_rate", "image_size", "patience", "weights", "seed")
+
+
+def commands(dataset: DatasetRecord, runs: Sequence[RunRecord]) -> list[str]:
+    """Return shell commands, in order; PHOTOS and STYLES stand for the folders of the input pictures."""
+    name = dataset.root.resolve().name
+    lines = []
+    if settings := _stylize_settings(dataset.config):
+        lines.append(
+            _line("impasto", "dataset", "stylize", "PHOTOS", "--styles", "STYLES", "--output", name, *settings)
+        )
+    for run in runs:
+        lines.append(_line("impasto", "train", name, "--output", run.folder, *_train_settings(run.config)))
+        if run.evaluation:
+            lines.append(_line("impasto", "evaluate", run.folder, name, "--split", run.evaluation.split))
+    return lines
+
+
+def _stylize_settings(config: Mapping[str, Any]) -> list[str]:
+    settings = config.get("config")
+    if not isinstance(settings, dict) or not isinstance(settings.get("stylize"), dict):
+        return []
+    strengths = settings.get("strengths") or [settings["stylize"].get("strength")]
+    words = _options(settings, ("label",))
+    words += ["--originals"] if settings.get("originals") else []
+    words += ["--fractions", *map(str, settings.get("fractions", ()))]
+    for strength in strengths:
+        words += ["--strength", str(strength)]
+    return words + _options(settings["stylize"], _STYLIZE)
+
+
+def _train_settings(config: Mapping[str, Any]) -> list[str]:
+    augment = config.get("augment")
+    flags = [] if augment is None else ["--augment" if augment else "--no-augment"]
+    return _options(config, _TRAIN) + flags
+
+
+def _options(settings: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    words = []
+    for name in names:
+        if settings.get(name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    return words
+
+
+def _line(*words: str) -> str:
+    """Join words, quoted for a shell; long commands go on after a backslash, indented."""
+    lines = [""]
+    for word in map(shlex.quote, words):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > _WIDTH:
+            lines.append("   ")
+        lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return " \\\n".join(lines)
