@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,8 +81,7 @@ def make_dataset(root: Path, photos: Sequence[Path], styles: Sequence[Path], pai
         "strengths": [],
     }
     write_object(root / "config.json", {"procedure": "dataset stylize", "version": "0.1.0", "config": settings})
-    sources = {"content": os.path.relpath(photos[0].parent, root), "styles": os.path.relpath(styles[0].parent, root)}
-    write_object(root / "manifest.json", {"procedure": "dataset stylize", "pictures": len(rows), "sources": sources})
+    write_object(root / "manifest.json", {"procedure": "dataset stylize", "pictures": len(rows)})
     return root
 
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from impasto.data import repaint as repaint_module
 from impasto.data.dataset import read_dataset
-from impasto.data.repaint import COLUMNS, FolderPainter, RepaintConfig, read_rows, repaint_folder
+from impasto.data.repaint import FolderPainter, repaint_folder
+from impasto.data.repaint_records import COLUMNS, RepaintConfig, read_rows
 from impasto.errors import DataError, ResourceError, RunError, UsageError
 from impasto.files import file_digest
 from impasto.images import provenance
@@ -129,15 +130,21 @@ def test_corrupt_pictures_are_named_and_set_aside(folders: tuple[Path, Path, Pat
     whole = (photos / "cats" / "p0.jpg").read_bytes()
     (photos / "cats" / "half.jpg").write_bytes(whole[: len(whole) // 2])
     (photos / "dogs" / "empty.png").write_bytes(b"")
+    (photos / "birds").mkdir()
     (styles / "text.jpg").write_text("no picture")
+    paint_noise(styles / "dot.png", 1, (1, 1))
+    paint_noise(photos / "dogs" / "thin.png", 1, (500, 3))
     result = repaint_folder(photos, styles, out, RepaintConfig(TINY))
     assert result.painted == 20
     with (out / "rejected.csv").open() as file:
-        assert {row["path"] for row in csv.DictReader(file)} == {"cats/half.jpg", "dogs/empty.png", "text.jpg"}
+        rejected = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    bad = {"cats/half.jpg", "dogs/empty.png", "dogs/thin.png", "birds", "text.jpg", "dot.png"}
+    assert rejected.keys() == bad
+    assert all(Path(path).name in reason for path, reason in rejected.items())
 
 
 def test_strange_names_have_an_outcome(tmp_path: Path) -> None:
-    names = ["a b.jpg", "Grüße 漢字.png", "x,y;\"q\".webp", "-dash.jpg", "a.b.c.jpg", "100%.jpg"]
+    names = ["a b.jpg", "Grüße 漢字.png", 'x,y;"q".webp', "-dash.jpg", "a.b.c.jpg", "100%.jpg"]
     for index, name in enumerate(names):
         paint_noise(tmp_path / "photos" / name, index)
     paint_noise(tmp_path / "styles" / "un été.png", 50)
@@ -217,7 +224,19 @@ def test_a_full_disk_leaves_whole_files_and_the_run_goes_on(
 
 def command(folders: tuple[Path, Path, Path], out: Path) -> list[str]:
     photos, styles, _ = folders
-    return [sys.executable, "-m", "impasto", "dataset", "stylize", str(photos), "-s", str(styles), "-o", str(out), *OPTIONS]
+    return [
+        sys.executable,
+        "-m",
+        "impasto",
+        "dataset",
+        "stylize",
+        str(photos),
+        "-s",
+        str(styles),
+        "-o",
+        str(out),
+        *OPTIONS,
+    ]
 
 
 def test_killed_three_times_it_ends_with_the_same_bytes(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -67,8 +67,9 @@ class Page(HTMLParser):
         return [str(item["src"]) for tag, item in self.elements if tag == "img" and alt in str(item["alt"])]
 
 
-def build(folder: Path, dataset: Path, *runs: Path, **options: str) -> Page:
-    output = build_report(dataset, runs, folder / "report.html", **options)  # type: ignore[arg-type]
+def build(folder: Path, dataset: Path, *runs: Path, title: str = "") -> Page:
+    sources = [dataset.parent / "photos", dataset.parent / "styles"]
+    output = build_report(dataset, runs, folder / "report.html", title=title, sources=sources)
     return Page(output.read_text(encoding="utf-8"))
 
 
@@ -209,7 +210,12 @@ def test_most_confident_pictures_come_in_falling_order(made: Path, page: Page) -
 
 def test_the_same_files_give_the_same_bytes_wherever_they_lie(made: Path, own: Path) -> None:
     pages = [
-        build_report(root / "data", [root / "cnn", root / "vgg"], own / f"{index}.html").read_bytes()
+        build_report(
+            root / "data",
+            [root / "cnn", root / "vgg"],
+            own / f"{index}.html",
+            sources=[root / "photos", root / "styles"],
+        ).read_bytes()
         for index, root in enumerate((made, made, own))
     ]
     assert pages[0] == pages[1] == pages[2]
@@ -217,7 +223,7 @@ def test_the_same_files_give_the_same_bytes_wherever_they_lie(made: Path, own: P
 
 def test_names_are_text_and_never_markup(own: Path) -> None:
     evil = """<script>alert("1")<b> & '星月夜' $x$ {{ 7*7 }}"""
-    photos, styles = make_sources(own / "evil", [f"{evil} {index}" for index in range(4)], [evil, "calm"])
+    photos, styles = make_sources(own, [f"{evil} {index}" for index in range(4)], [evil, "calm"])
     dataset = make_dataset(own / "evil-data", photos, styles)
     run = make_run(own / "evil-run", dataset, model=f"frozen:{evil}", skill=0.5)
     page = build(own, dataset, run, title=evil)
@@ -244,6 +250,15 @@ def test_runs_that_lack_parts_are_noted(own: Path) -> None:
     assert "training was interrupted" in page.text
 
 
+def test_pictures_left_out_of_an_evaluation_are_named(own: Path) -> None:
+    scores = json.loads((own / "cnn" / "evaluation.json").read_text())
+    more = {"n_available": scores["n_evaluated"] + 1, "skipped": [{"path": "test/bad.png", "reason": "truncated"}]}
+    write_object(own / "cnn" / "evaluation.json", scores | more)
+    text = build(own, own / "data", own / "cnn").text
+    assert "Left out of the evaluation: test/bad.png (truncated)." in text
+    assert "Only 8 of 9 available pictures were scored." in text
+
+
 def test_without_models_the_page_shows_the_pictures_alone(own: Path) -> None:
     page = build(own, own / "data")
     assert "No model has been trained yet: this page shows the pictures." in page.text
@@ -260,13 +275,17 @@ def test_a_picture_that_changed_or_vanished_is_left_out_and_named(own: Path) -> 
     assert f"Could not be read, so not shown: {Path(rows[1]['output']).name}." in page.text
 
 
-def test_sources_that_moved_are_left_blank_unless_their_folders_are_given(own: Path) -> None:
+def test_photos_are_found_by_hash_or_left_blank(own: Path) -> None:
     (own / "photos").rename(own / "moved")
+    Image.new("RGB", (48, 40)).save(own / "moved" / "photo-01.png")
     page = build(own, own / "data")
     assert page.images("photo photo-00") == []
     assert "left blank" in page.text
-    build_report(own / "data", [], own / "again.html", sources=[own / "moved"])
-    assert len(Page((own / "again.html").read_text()).images("photo photo-00")) == 1
+    output = build_report(own / "data", [], own / "again.html", sources=[own / "styles", own / "moved"])
+    again = Page(output.read_text())
+    assert len(again.images("photo photo-00")) == 1
+    assert again.images("photo photo-01") == []
+    assert "Changed since they were recorded, so not shown: photo-01.png." in again.text
 
 
 def test_originals_in_the_data_set_stand_for_their_photos(own: Path) -> None:
@@ -358,6 +377,16 @@ def test_a_table_may_not_point_out_of_its_folder(own: Path) -> None:
     write_rows(own / "data" / "manifest.csv", rows)
     with pytest.raises(RunError, match="outside its folder"):
         build(own, own / "data")
+
+
+def test_photos_of_one_scene_are_counted_as_such(own: Path) -> None:
+    rows = read_rows(own / "data" / "manifest.csv")
+    write_rows(own / "data" / "manifest.csv", [row | {"group": f"the {row['split']} scene"} for row in rows])
+    page = build(own, own / "data", own / "cnn")
+    assert ["different photos", "4", "2", "2", "8"] in page.rows
+    assert ["groups of photos", "1", "1", "1", "3"] in page.rows
+    assert "The scored pictures come from 2 photos of 1 scene." in page.text
+    assert "its splits differ" in page.text
 
 
 def test_an_interrupted_data_set_is_noted(own: Path) -> None:

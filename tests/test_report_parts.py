@@ -245,11 +245,8 @@ def parsed(command: str) -> dict[str, object]:
     """Return the parameters that the real command line understands."""
     import shlex
 
-    from impasto.cli import classify, dataset
+    from impasto.cli.main import app
 
-    app = typer.Typer()
-    dataset.register(app)
-    classify.register(app)
     words = shlex.split(command.replace("\\\n", ""))
     assert words.pop(0) == "impasto"
     context = typer.main.get_group(app).make_context("impasto", list(words))
@@ -263,11 +260,13 @@ def parsed(command: str) -> dict[str, object]:
 def test_commands_are_understood_and_carry_the_settings(root: Path, tmp_path: Path, dataset: DatasetRecord) -> None:
     run = make_run(tmp_path / "my run", root / "data", model="frozen:impasto-vgg", seed=5)
     lines = commands(dataset, read_run_records([run]))
-    stylize, train, judge = (parsed(line) for line in lines)
+    stylize, train, judge, report = (parsed(line) for line in lines)
     assert (stylize["size"], stylize["seed"], stylize["fractions"]) == (256, 7, (0.5, 0.25, 0.25))
     assert stylize["strength"] == [0.5]
     assert (train["output"], train["model"], train["seed"]) == (Path("my run"), "frozen:impasto-vgg", 5)
     assert (judge["run"], judge["data"], judge["split"]) == (Path("my run"), Path("data"), "test")
+    assert (report["dataset"], report["runs"]) == (Path("data"), [Path("my run")])
+    assert report["sources"] == [Path("PHOTOS"), Path("STYLES")]
     assert all(len(line) < 90 for command in lines for line in command.splitlines())
 
 
@@ -314,10 +313,10 @@ def test_a_better_model_lies_further_right_and_whiskers_end_at_the_interval() ->
 
 
 def test_svg_takes_colours_from_the_page_and_escapes_names() -> None:
-    bar = figures.Bar("<b> $x$ 星", "1 of 2", 0.5, 0.1, 0.9, 0.5)
+    bar = figures.Bar("<b> $\\frac$ 星", "1 of 2", 0.5, 0.1, 0.9, 0.5)
     svg, again = (str(figures.to_svg(figures.draw_intervals([bar]), "i")) for _ in range(2))
     assert svg == again
-    assert "&lt;b&gt; $x$ 星" in svg
+    assert "&lt;b&gt; $\\frac$ 星" in svg
     assert "var(--accent)" in svg
     assert not re.search(r"#[0-9a-f]{6}", svg)
     assert all(name.startswith("i-") for name in re.findall(r'\bid="([^"]*)"', svg))

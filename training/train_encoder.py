@@ -33,7 +33,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from impasto.encoders.stack import IMPASTO_VGG, VGG19_BLOCKS_1_TO_3, VGG19_SIXTEENTH, VGGStack
+from impasto.encoders import ENCODERS
+from impasto.encoders.stack import IMPASTO_VGG, VGGStack
+from impasto.encoders.weights import fill
 
 KEPT_OUT = {"scorpion", "crab", "butterfly", "crayfish", "lobster"}
 VGG_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4")
@@ -142,21 +144,10 @@ class Teachers(nn.Module):
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
-        self.vgg = VGGStack(VGG19_BLOCKS_1_TO_3)
-        renamed = {}
-        indices = {
-            index: name
-            for index, name in zip(
-                (0, 2, 5, 7, 10, 12, 14, 16), ("1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "3_4"), strict=True
-            )
-        }
-        for key, value in load_file(weights / "vgg19-blocks1-3.safetensors").items():
-            _, index, kind = key.split(".")
-            renamed[f"conv{indices[int(index)]}.{kind}"] = value
-        self.vgg.load_state_dict(renamed)
-        self.sixteenth = VGGStack(VGG19_SIXTEENTH, colour=True, padding_mode="reflect")
-        sixteenth = load_file(weights / "vgg19-16x.safetensors")
-        self.sixteenth.load_state_dict({key: value for key, value in sixteenth.items() if "_aux" not in key})
+        self.vgg = ENCODERS["vgg19-blocks1-3"].build()
+        fill(self.vgg, ENCODERS["vgg19-blocks1-3"], weights / "vgg19-blocks1-3.safetensors")
+        self.sixteenth = ENCODERS["vgg19-16x"].build()
+        fill(self.sixteenth, ENCODERS["vgg19-16x"], weights / "vgg19-16x.safetensors")
         self.squeeze = torchvision.models.squeezenet1_0(weights=None)
         self.squeeze.load_state_dict(load_file(weights / "squeezenet1_0.safetensors"))
         self.eval().requires_grad_(False)

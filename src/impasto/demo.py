@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.classify import Evaluation, TrainConfig, evaluate, train
-from impasto.data.repaint import FolderPainter, RepaintConfig, RepaintResult
+from impasto.data.repaint import FolderPainter
+from impasto.data.repaint_records import RepaintConfig, RepaintResult
 from impasto.encoders import load_encoder
 from impasto.report import build_report
 from impasto.runtime import OnProgress, Stopwatch, choose_device, ignore_progress
@@ -71,9 +72,7 @@ def run_demo(config: DemoConfig, output: Path, on_progress: OnProgress = ignore_
     ).paint()
     models = {
         "frozen": TrainConfig(dataset, seed=config.seed, device=config.device),
-        "r0-cnn": TrainConfig(
-            dataset, model="r0-cnn", epochs=config.epochs, seed=config.seed, device=config.device
-        ),
+        "r0-cnn": TrainConfig(dataset, model="r0-cnn", epochs=config.epochs, seed=config.seed, device=config.device),
     }
     scores = {}
     for name, settings_of_model in models.items():

@@ -47,7 +47,8 @@ def stylize(
     as_json: AsJson = False,
 ) -> None:
     """Repaint every photo in every style. Killed at any moment, the same command goes on where it stopped."""
-    from impasto.data.repaint import FolderPainter, RepaintConfig
+    from impasto.data.repaint import FolderPainter
+    from impasto.data.repaint_records import RepaintConfig
     from impasto.style.config import config_from
 
     strengths = tuple(strength or ())

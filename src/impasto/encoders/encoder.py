@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
         for module in network.modules():
             if hasattr(module, "inplace"):
-                module.inplace = False
+                module.inplace = False  # type: ignore[assignment]
 
     def path_of(self, layer: str) -> str:
         """Return the dotted module path of a layer: a paper's name, an alias of it, or a dotted path itself.

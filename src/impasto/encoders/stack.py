@@ -6,9 +6,11 @@ Children are named as papers name them (``conv1_1``, ``relu1_1``, ``pool1``), so
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
+Padding = Literal["zeros", "reflect", "replicate"]
 # One tuple a block, one number of output channels a convolution.
 Blocks = Sequence[Sequence[int]]
 
@@ -22,7 +24,7 @@ class VGGStack(nn.Module):
         padding_mode: how the convolutions are padded by one pixel.
     """
 
-    def __init__(self, blocks: Blocks, *, colour: bool = False, padding_mode: str = "zeros") -> None:
+    def __init__(self, blocks: Blocks, *, colour: bool = False, padding_mode: Padding = "zeros") -> None:
         super().__init__()
         if colour:
             self.add_module("input", nn.Conv2d(3, 3, 1))

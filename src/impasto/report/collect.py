@@ -78,7 +78,7 @@ def _run_record(folder: Path) -> RunRecord:
         name=model,
         config=config,
         curves=curves,
-        best=next((epoch for epoch in curves if epoch.number == 1), None),
+        best=next((epoch for epoch in curves if epoch.number == facts.get("best_epoch")), None),
         evaluation=evaluation,
         predictions=read_predictions(folder / "predictions.csv", evaluation),
         finished=(folder / MANIFEST_NAME).is_file(),

@@ -56,11 +56,12 @@ def _precision(scores: Evaluation) -> Iterator[str]:
 
 
 def _sources(dataset: DatasetRecord, known: Sequence[Repaint]) -> Iterator[str]:
-    groups = len({picture.group for picture in known})
+    photos, groups = len({item.content_sha256 for item in known}), len({item.group for item in known})
     if groups < len(known):
+        scenes = f" of {plural(groups, 'scene')}" if groups < photos else ""
         yield (
-            f"The scored pictures come from {plural(groups, 'photo')}. Pictures of one photo are no independent "
-            "draws, so the real uncertainty is wider than the interval."
+            f"The scored pictures come from {plural(photos, 'photo')}{scenes}. Pictures of one photo are no "
+            "independent draws, so the real uncertainty is wider than the interval."
         )
     styles = {picture.style for picture in known if picture.style}
     taught = {picture.style for picture in dataset.repaints if picture.split == "train"}

@@ -21,7 +21,7 @@ def dataset_notes(dataset: DatasetRecord, sheet: Sheet, thumbnails: Thumbnails) 
     if thumbnails.changed:
         notes.append(f"Changed since they were recorded, so not shown: {listing(thumbnails.changed)}.")
     if any(head.image is None for head in (*sheet.columns, *(row.head for row in sheet.rows))):
-        notes.append("Photos or style pictures that are not where the data set was made from are left blank.")
+        notes.append("Photos or style pictures that no folder given as --sources holds are left blank.")
     return notes
 
 
@@ -34,9 +34,12 @@ def run_notes(run: RunRecord, dataset: DatasetRecord) -> list[str]:
         notes.append("This run kept no learning curves.")
     if run.evaluation is None:
         notes.append("Not evaluated yet: run `impasto evaluate` on it and make this report again.")
-    elif not run.predictions:
+    elif run.evaluation.skipped:
+        reasons = [f"{path} ({reason})" for path, reason in run.evaluation.skipped]
+        notes.append(f"Left out of the evaluation: {listing(reasons)}.")
+    if run.evaluation and not run.predictions:
         notes.append("The evaluation has no predictions.csv, so its pictures cannot be shown.")
-    elif not any(item.path in dataset.by_output for item in run.predictions):
+    elif run.evaluation and not any(item.path in dataset.by_output for item in run.predictions):
         notes.append("It was evaluated on another data set, so its pictures cannot be shown.")
     return notes
 

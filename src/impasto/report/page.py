@@ -70,8 +70,8 @@ def build_report(
         runs: folders that ``impasto train`` (and ``impasto evaluate``) wrote; may be empty.
         output: the HTML file. The same inputs give the same bytes.
         title: the heading; by default the numbers of photos and styles.
-        sources: folders of the photos and style pictures, where they are no longer at the place that the data
-            set's manifest records. Pictures count by their hash, so a wrong folder does no harm.
+        sources: folders of the photos and style pictures, which the data set names without their place. A file
+            is shown if its hash is the recorded one.
         on_progress: called once before each run and at the end.
 
     Returns:

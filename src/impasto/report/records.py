@@ -64,9 +64,18 @@ class DatasetRecord:
         present = {picture.split for picture in self.pictures}
         return (*(name for name in SPLITS if name in present), *sorted(present - set(SPLITS)))
 
-    def groups(self, split: str) -> frozenset[str]:
-        """Return the groups (content photos) that one split holds."""
-        return frozenset(picture.group for picture in self.pictures if picture.split == split)
+    def photos(self, *splits: str) -> frozenset[str]:
+        """Return the different content photos, by hash, of the given splits."""
+        return frozenset(item.content_sha256 for item in self.pictures if item.split in splits)
+
+    def groups(self, *splits: str) -> frozenset[str]:
+        """Return the groups of the given splits: photos, or several of one scene where they were grouped so."""
+        return frozenset(item.group for item in self.pictures if item.split in splits)
+
+    @property
+    def has_scenes(self) -> bool:
+        """Whether some group holds several photos."""
+        return len(self.groups(*self.splits)) < len(self.photos(*self.splits))
 
     def divided_photos(self) -> tuple[str, ...]:
         """Return the photos that lie in more than one split, by name, sorted: none in a sound data set.

@@ -64,13 +64,12 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[(2 * index + 1) * len(items) // (2 * count)] for index in range(count)]
 
 
-def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails, sources: Sequence[Path] = ()) -> Sheet:
+def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails, sources: Sequence[Path]) -> Sheet:
     """Lay out the sheet. Photos run through the splits in order, so each large one is represented.
 
-    Photos and style pictures are looked for where the data set was made from, then below ``sources``. Where a
-    pair was painted more than once, in several strengths say, the first in the table is shown.
+    Photos and style pictures are looked for below the folders ``sources``. Where a pair was painted more than
+    once, in several strengths say, the first in the table is shown.
     """
-    folders = (*_recorded_sources(dataset), *sources)
     order = {name: position for position, name in enumerate(dataset.splits)}
     originals_first = sorted(dataset.pictures, key=lambda item: item.kind != "original")
     photos = _first_by(originals_first, lambda item: item.content)
@@ -79,10 +78,10 @@ def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails, sources: Seque
     columns = spread(sorted(styles.values(), key=lambda item: item.style), MAX_STYLES)
     rows = spread(sorted(photos.values(), key=lambda item: (order[item.split], item.content)), MAX_PHOTOS)
     return Sheet(
-        columns=tuple(_style(dataset, item, thumbnails, folders) for item in columns),
+        columns=tuple(_style(dataset, item, thumbnails, sources) for item in columns),
         rows=tuple(
             Row(
-                head=_photo(dataset, row, thumbnails, folders),
+                head=_photo(dataset, row, thumbnails, sources),
                 split=row.split,
                 cells=tuple(_cell(dataset, pairs.get((row.content, column.style)), thumbnails) for column in columns),
             )
@@ -91,13 +90,6 @@ def contact_sheet(dataset: DatasetRecord, thumbnails: Thumbnails, sources: Seque
         n_photos=len(photos),
         n_styles=len(styles),
     )
-
-
-def _recorded_sources(dataset: DatasetRecord) -> tuple[Path, ...]:
-    """Return the folders that the data set was made from, which its manifest names relative to itself."""
-    named = dataset.facts.get("sources")
-    folders = named.values() if isinstance(named, dict) else ()
-    return tuple(dataset.root / str(folder) for folder in folders)
 
 
 def _first_by(pictures: Sequence[Repaint], key: Callable[[Repaint], K]) -> dict[K, Repaint]:
@@ -114,17 +106,17 @@ def _cell(dataset: DatasetRecord, picture: Repaint | None, thumbnails: Thumbnail
     )
 
 
-def _style(dataset: DatasetRecord, item: Repaint, thumbnails: Thumbnails, folders: Sequence[Path]) -> Head:
+def _style(dataset: DatasetRecord, item: Repaint, thumbnails: Thumbnails, sources: Sequence[Path]) -> Head:
     labels = {picture.label for picture in dataset.repaints if picture.style == item.style}
-    return _head(_source(folders, item.style, item.style_sha256, thumbnails), item.style, labels)
+    return _head(_source(sources, item.style, item.style_sha256, thumbnails), item.style, labels)
 
 
-def _photo(dataset: DatasetRecord, item: Repaint, thumbnails: Thumbnails, folders: Sequence[Path]) -> Head:
+def _photo(dataset: DatasetRecord, item: Repaint, thumbnails: Thumbnails, sources: Sequence[Path]) -> Head:
     labels = {picture.label for picture in dataset.repaints if picture.content == item.content}
     if item.kind == "original":
         image = thumbnails.data_uri(dataset.root / item.output, item.output_sha256)
     else:
-        image = _source(folders, item.content, item.content_sha256, thumbnails)
+        image = _source(sources, item.content, item.content_sha256, thumbnails)
     return _head(image, item.content, labels)
 
 
@@ -134,8 +126,8 @@ def _head(image: str | None, file_name: str, labels: set[str]) -> Head:
     return Head(image, name, "" if label == name else label)
 
 
-def _source(folders: Sequence[Path], name: str, sha256: str, thumbnails: Thumbnails) -> str | None:
-    for folder in folders:
+def _source(sources: Sequence[Path], name: str, sha256: str, thumbnails: Thumbnails) -> str | None:
+    for folder in sources:
         if (folder / name).is_file():
             return thumbnails.data_uri(folder / name, sha256)
     return None

@@ -55,3 +55,35 @@ def lit(relief: Array, height: float, angle: float = 225.0) -> Array:
 def to_picture(array: Array) -> Image.Image:
     """Return H x W x 3 in 0..1 as an 8-bit RGB picture."""
     return Image.fromarray((array.clip(0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def plane(size: int) -> tuple[Array, Array]:
+    """Return the coordinates x (to the right) and y (down) of the pixels' centres, 0..1, each H x W."""
+    side = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(side, side)
+    return x, y
+
+
+def flow_along(texture: Array, angle: Array, length: int) -> Array:
+    """Smear a texture H x W along a field of directions (radians): line integral convolution.
+
+    Cabral and Leedom 1993. ``length`` is in pixels, to either side.
+    """
+    size = len(texture)
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float64)
+    total, weight = texture.copy(), 1.0
+    for sign in (1.0, -1.0):
+        y, x = rows.copy(), columns.copy()
+        for step in range(length):
+            here = ndimage.map_coordinates(angle, (y, x), order=0, mode="nearest")
+            x += sign * np.cos(here)
+            y += sign * np.sin(here)
+            fade = 1 - step / length
+            total += fade * ndimage.map_coordinates(texture, (y, x), order=1, mode="nearest")
+            weight += fade
+    return total / weight
+
+
+def stretched(values: Array) -> Array:
+    """Bring values to mean 0 and deviation 1."""
+    return (values - values.mean()) / values.std()

@@ -26,6 +26,7 @@ STYLES = {
     "night-swirls": SampleStyle(strokes.night_swirls, "oil in long curved strokes: a night sky over hills"),
     "dots-at-sunset": SampleStyle(strokes.dots_at_sunset, "pointillism: a sun over the sea"),
     "woodcut-waves": SampleStyle(prints.woodcut_waves, "woodcut: waves and a mountain in black, blue and red"),
+    "ink-mountains": SampleStyle(prints.ink_mountains, "ink on warm paper: ridges in washes and dry brush"),
     "cubist-cells": SampleStyle(tiles.cubist_cells, "cubism: shaded facets in ochre and grey"),
     "mosaic-sun": SampleStyle(tiles.mosaic_sun, "Byzantine mosaic: gold and lapis around a sun"),
     "stained-garden": SampleStyle(tiles.stained_garden, "art-nouveau glass: leaves and petals in lead"),

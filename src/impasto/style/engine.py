@@ -71,7 +71,7 @@ def optimise(
             optimizer.zero_grad()
             terms = objective.terms(image)
             loss = torch.stack(list(terms.values())).sum()
-            loss.backward()
+            torch.autograd.backward(loss)
             seen.update({name: value.item() for name, value in terms.items()}, loss=loss.item())
             return loss
 

@@ -109,9 +109,9 @@ class Painter:
         width, height = resize_long(content.image, self.config.size).size
         scales = self._scales(width, height)
         if len(styles) not in self._paces:
-            small = [self._style(picture, Scale(PROBE_SIZE, 1)) for picture in styles]
+            small = [self.style_at(picture, PROBE_SIZE) for picture in styles]
             probe = self._tensor(content.image.resize((PROBE_SIZE, PROBE_SIZE)))
-            self._paces[len(styles)] = measure_pace(lambda image: self._objective(image, small), probe)
+            self._paces[len(styles)] = measure_pace(lambda image: self.objective(image, small), probe)
         return make_plan(width, height, scales, self.preset, self._paces[len(styles)])
 
     def paint(
@@ -154,7 +154,7 @@ class Painter:
         for scale in self._scales(plan.width, plan.height):
             share = scale.size / self.config.size
             target = resize(photo, *(max(1, round(side * share)) for side in photo.shape[2:]))
-            objective = self._objective(target, [self._style(picture, scale) for picture in styles])
+            objective = self.objective(target, [self.style_at(picture, scale.size) for picture in styles])
             start = resize(best[-1], *target.shape[2:]) if best else self._start(target)
             best[:] = [start]
             for terms in optimise(start, objective, self.preset, scale.steps, lambda image: best.append(image)):
@@ -178,15 +178,15 @@ class Painter:
         picture = open_picture(Path(self.config.init))
         return resize(self._tensor(picture.image), *target.shape[2:])
 
-    def _style(self, picture: Picture, scale: Scale) -> Tensor:
+    def style_at(self, picture: Picture, size: int) -> Tensor:
+        """Return a style picture, 1 x 3 x h x w, for painting at ``size`` pixels."""
         sides = sorted(picture.image.size)
         # At least as large as the encoder needs, and never enlarged: there would be no strokes to learn from.
         least = math.ceil(SMALLEST_SIDE * sides[1] / sides[0])
-        return self._tensor(
-            resize_long(picture.image, min(sides[1], max(least, round(scale.size * self.config.style_size))))
-        )
+        return self._tensor(resize_long(picture.image, min(sides[1], max(least, round(size * self.config.style_size)))))
 
-    def _objective(self, content: Tensor, styles: Sequence[Tensor]) -> Objective:
+    def objective(self, content: Tensor, styles: Sequence[Tensor]) -> Objective:
+        """Return what a picture of the size of ``content`` (1 x 3 x H x W) is optimised for."""
         weights = self.config.style_weights or (1.0,) * len(styles)
         common = (self.network, content, styles, weights, self.content_layers, self.style_layers, self.dtype)
         if self.preset.objective == "gatys2015":
@@ -196,24 +196,32 @@ class Painter:
     def _tensor(self, image: Image.Image) -> Tensor:
         return to_tensor(image).to(self.device)
 
+    def check_style(self, picture: Picture) -> None:
+        """Raise PictureSizeError for a picture too small to have a style."""
+        if min(picture.image.size) < SMALLEST_SIDE:
+            raise PictureSizeError(
+                f"{picture.path} is {picture.image.width}x{picture.image.height} pixels, too small for a style.",
+                f"A style picture needs {SMALLEST_SIDE} pixels a side.",
+            )
+
+    def check_content(self, picture: Picture) -> None:
+        """Raise PictureSizeError for a photo that would be too small when painted at the configuration's size."""
+        width, height = resize_long(picture.image, self.config.size).size
+        if min(width, height) < SMALLEST_SIDE:
+            raise PictureSizeError(
+                f"{picture.path} would be painted at {width}x{height} pixels, too small for {self.network.name}.",
+                f"Choose a larger --size, so that the shorter side has {SMALLEST_SIDE} pixels.",
+            )
+
     def _check(self, content: Picture, styles: Sequence[Picture]) -> None:
         if not styles:
             raise UsageError("no style picture was given.")
-        for picture in styles:
-            if min(picture.image.size) < SMALLEST_SIDE:
-                raise PictureSizeError(
-                    f"{picture.path} is {picture.image.width}x{picture.image.height} pixels, too small for a style.",
-                    f"A style picture needs {SMALLEST_SIDE} pixels a side.",
-                )
-        width, height = resize_long(content.image, self.config.size).size
-        if min(width, height) < SMALLEST_SIDE:
-            raise PictureSizeError(
-                f"{content.path} would be painted at {width}x{height} pixels, too small for {self.network.name}.",
-                f"Choose a larger --size, so that the shorter side has {SMALLEST_SIDE} pixels.",
-            )
         given = len(self.config.style_weights)
         if given not in (0, len(styles)):
             raise UsageError(f"{given} style weights were given for {len(styles)} style pictures.")
+        self.check_content(content)
+        for picture in styles:
+            self.check_style(picture)
 
     def _provenance(self, content: Picture, styles: Sequence[Picture], steps: int, interrupted: bool) -> dict[str, Any]:
         return {

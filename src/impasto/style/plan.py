@@ -61,7 +61,7 @@ def measure_pace(objective_of: Callable[[Tensor], Objective], image: Tensor) -> 
         candidate = image.clone().requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             loss = torch.stack(list(objective.terms(candidate).values())).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         seconds = watch.seconds
     pixels = image.shape[2] * image.shape[3]
     return Pace(seconds / pixels, sum(saved.values()) / pixels)

@@ -1,0 +1,1 @@
+"""Ratios, each between two things measured in one run."""

@@ -1,0 +1,134 @@
+"""``python -m benchmarks [precision|presets]``: print ratios, each of two things measured in one run.
+
+Absolute times depend on the machine and its other work; the ratios are what to compare. Real weights are found where
+impasto finds them ($IMPASTO_WEIGHTS); what is absent is left out and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from impasto.encoders import ENCODERS, AnyEncoder, load_encoder
+from impasto.images import Picture, open_picture, resize_long, to_tensor
+from impasto.runtime import Stopwatch
+from impasto.samples.photos import sample_photos
+from impasto.samples.styles import paint_styles
+from impasto.style.config import PRESETS, Preset, StylizeConfig
+from impasto.style.engine import optimise, plan_scales, resize
+from impasto.style.optimize import Painter
+
+BENCHMARKS = ("precision", "presets")
+# L-BFGS gives up reaching Adam's loss after so many steps at full size.
+MOST_STEPS = 1000
+
+
+def precision(size: int = 512) -> None:
+    """Forward and backward pass of each encoder: fp32 against bf16, both channels-last."""
+    print(f"precision: one forward and backward pass at {size} px, seconds, best of 5")
+    for name, spec in ENCODERS.items():
+        encoder = load_encoder(name, weights="random").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        image = torch.rand(1, 3, size * 2 // 3, size).contiguous(memory_format=torch.channels_last)
+        times = {
+            dtype: _pass_time(encoder, image, spec.style_layers, dtype) for dtype in (torch.float32, torch.bfloat16)
+        }
+        exact, fast = times.values()
+        print(f"  {name:16s} fp32 {exact:6.3f}  bf16 {fast:6.3f}  ratio {exact / fast:4.1f}")
+
+
+def _pass_time(encoder: AnyEncoder, image: torch.Tensor, layers: tuple[str, ...], dtype: torch.dtype) -> float:
+    def step() -> None:
+        candidate = image.clone().requires_grad_()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            maps = encoder(candidate, layers)
+        torch.stack([value.float().square().mean() for value in maps.values()]).sum().backward()
+
+    return min(_seconds(step) for _ in range(6))
+
+
+def _seconds(function: Callable[[], None]) -> float:
+    watch = Stopwatch()
+    function()
+    return watch.seconds
+
+
+def presets(content: Path, style: Path, encoder: str, size: int, adam_steps: int) -> None:
+    """Seconds to a loss: Adam in fp32 at one scale, against L-BFGS over scales in the machine's best precision.
+
+    Both minimise the same objective, once R1's and once the normalised one. The goal is the loss at which Adam ends;
+    it is checked in fp32 for both, and the checks are not counted.
+    """
+    pictures = open_picture(content), open_picture(style)
+    print(f"presets: {encoder} at {size} px, {content.name} in the style of {style.name}, {adam_steps} Adam steps")
+    for name in ("gatys2015", "default"):
+        plain = replace(PRESETS["gatys2015"], objective=PRESETS[name].objective, steps=adam_steps)
+        goal, slow, _ = _race(StylizeConfig(encoder=encoder, size=size, precision="fp32"), plain, *pictures, goal=0.0)
+        quick = replace(PRESETS["default"], objective=PRESETS[name].objective)
+        reached, fast, steps = _race(StylizeConfig(encoder=encoder, size=size), quick, *pictures, goal=goal)
+        print(f"  objective of {name}: Adam fp32 ends at {goal:.5g} after {slow:.1f} s")
+        if reached <= goal:
+            print(f"    default's machinery is there after {fast:.1f} s and {steps} steps: ratio {slow / fast:.1f}")
+        else:
+            print(f"    default's machinery is at {reached:.5g} after {fast:.1f} s and {steps} steps")
+
+
+def _race(
+    config: StylizeConfig, preset: Preset, photo: Picture, painting: Picture, goal: float
+) -> tuple[float, float, int]:
+    """Return the lowest fp32 loss at full size, the seconds, and the steps until then or until ``goal``."""
+    painter = Painter(config)
+    painter.preset = preset
+    width, height = resize_long(photo.image, config.size).size
+    target = to_tensor(resize_long(photo.image, config.size))
+    exact = Painter(replace(config, precision="fp32"), painter.network)
+    exact.preset = preset
+    judge = exact.objective(target, [exact.style_at(painting, config.size)])
+    image, best, seconds, done = target, float("inf"), 0.0, 0
+    for scale in plan_scales(config.size, preset):
+        share = scale.size / config.size
+        small = resize(target, round(height * share), round(width * share))
+        last = scale.size == config.size
+        watch, unpaid = Stopwatch(), 0.0
+        objective = painter.objective(small, [painter.style_at(painting, scale.size)])
+        kept = [resize(image, *small.shape[2:])]
+        for _ in optimise(kept[0], objective, preset, MOST_STEPS if last and goal else scale.steps, kept.append):
+            del kept[:-1]
+            done += 1
+            if last and (goal or done == preset.steps):
+                check = Stopwatch()
+                with torch.no_grad():
+                    best = min(best, sum(term.item() for term in judge.terms(kept[-1]).values()))
+                unpaid += check.seconds
+                if best <= goal:
+                    break
+        seconds += watch.seconds - unpaid
+        image = kept[-1]
+    return best, seconds, done
+
+
+def main() -> None:
+    """Run the benchmarks named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], default=list(BENCHMARKS))
+    parser.add_argument("--content", type=Path, help="photo; by default a sample photo")
+    parser.add_argument("--style", type=Path, help="style picture; by default a sample style")
+    parser.add_argument("--encoder", default="impasto-vgg")
+    parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--steps", type=int, default=1000, help="of Adam")
+    options = parser.parse_args()
+    if "precision" in options.which:
+        precision()
+    if "presets" in options.which:
+        with tempfile.TemporaryDirectory() as folder:
+            content = options.content or sample_photos(Path(folder))[0]
+            style = options.style or paint_styles(Path(folder), names=["night-swirls"])[0]
+            presets(content, style, options.encoder, options.size, options.steps)
+
+
+if __name__ == "__main__":
+    main()
