@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def test_no_group_straddles_and_every_class_is_in_train(rows: list[tuple[str, st
 @settings(max_examples=50, deadline=None)
 @given(rows, st.randoms(use_true_random=False))
 def test_order_of_samples_does_not_matter(rows: list[tuple[str, str]], shuffler: random.Random) -> None:
-    dataset = dataset_of(rows)
+    pictures = enumerate(dataset_of(rows).samples)
+    dataset = Dataset(ROOT, tuple(replace(sample, sha256=f"{i // 2}" if i % 10 < 2 else "") for i, sample in pictures))
     mixed = list(dataset.samples)
     shuffler.shuffle(mixed)
     try:

@@ -86,9 +86,9 @@ def test_sample_photos_come_with_credit_and_group(tmp_path: Path) -> None:
     assert len(paths) >= 10
     assert len({group_of(path.name) for path in paths}) >= 8
     for path in paths:
-        picture = Image.open(path)
-        assert picture.mode == "RGB"
-        assert 200 <= max(picture.size) <= 512
+        with Image.open(path) as picture:
+            assert picture.mode == "RGB"
+            assert 200 <= max(picture.size) <= 512
     with (tmp_path / "credits.csv").open() as file:
         assert {row["photo"] for row in csv.DictReader(file)} == {path.name for path in paths}
 

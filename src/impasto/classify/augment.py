@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as v2
 
 from impasto.runtime import generator
 
@@ -24,9 +22,13 @@ def augment(picture: Tensor, *, seed: int, epoch: int, index: int) -> Tensor:
 
     The labels that survive this are subjects and styles; none of it touches colours.
     """
+    # Here because the import takes longer than most commands, which never augment.
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as v2
+
     shear, zoom, flip = torch.rand(3, generator=generator(seed, "augment", epoch, index)).tolist()
     side = picture.shape[-1]
-    margin = side // 2  # more than the largest shear and zoom can reveal
+    margin = side // 3 + 1  # the largest shear and zoom together reveal a quarter
     padded = v2.pad(picture, [margin], padding_mode="edge")
     turned = v2.affine(
         padded,

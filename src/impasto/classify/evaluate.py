@@ -28,7 +28,8 @@ class Judged:
         sample: the picture with its true label.
         name: its path below the data set's root.
         prediction: what the classifier says.
-        trained_on: whether a file of the same bytes was in train or validation: such a score is no test.
+        trained_on: whether a file of the same bytes was in a split that taught the model before this one is asked:
+            train for validation, train and validation for test and for "all", none for train itself.
     """
 
     sample: Sample
@@ -69,7 +70,7 @@ class Evaluation:
 
     @property
     def leaked(self) -> tuple[Judged, ...]:
-        """Pictures whose bytes were also in train or validation; none of interest where one of these is scored."""
+        """Pictures that the model was taught on: for the test split those of train and validation, and so on."""
         return tuple(item for item in self.judged if item.trained_on)
 
     @property
@@ -188,7 +189,7 @@ def _check_labels(dataset: Dataset, classifier: Classifier) -> None:
 def _trained_on(recorded: list[Mapping[str, str]], split: str) -> set[str]:
     """Return the hashes of files that must not be among those of ``split``."""
     seen = {"train": (), "validation": ("train",)}.get(split, ("train", "validation"))
-    return {row["sha256"] for row in recorded if row["split"] in seen} - {""}
+    return {row["sha256"] for row in recorded if row["split"] in seen}
 
 
 def _judge(

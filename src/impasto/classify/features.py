@@ -65,6 +65,8 @@ class FeatureCache:
 
     def add(self, new: Mapping[str, Tensor]) -> None:
         """Keep more features. A cache that cannot be written costs time later and does not stop the run."""
+        if not new:
+            return
         merged = {**self.read(), **new}
         hashes = torch.tensor([list(bytes.fromhex(key)) for key in merged], dtype=torch.uint8)
         features = torch.stack(list(merged.values()))

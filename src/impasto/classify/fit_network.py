@@ -18,6 +18,9 @@ from impasto.classify.pictures import PictureStore
 from impasto.errors import NumericalError
 from impasto.runtime import OnProgress, Progress, deterministic, generator, ignore_progress
 
+# R0's network learns 1.6 times as fast on a CPU with channels last as with channels first.
+_LAYOUT = torch.channels_last
+
 
 @dataclass(frozen=True)
 class LabelledPictures:
@@ -35,7 +38,7 @@ class LabelledPictures:
     ) -> tuple[Tensor, Tensor]:
         """Return pictures (B x 3 x S x S in 0..1, each after ``change(position, picture)``) and labels."""
         pictures = self.store.batch(self.positions[rows].tolist(), change)
-        return pictures.to(device), self.labels[rows].to(device)
+        return pictures.to(device, memory_format=_LAYOUT), self.labels[rows].to(device)
 
 
 def fit_network(
@@ -56,7 +59,7 @@ def fit_network(
     Raises:
         NumericalError: the loss becomes NaN or infinite.
     """
-    training = _Training(network, config, device, on_progress)
+    training = _Training(network.to(memory_format=_LAYOUT), config, device, on_progress)
     best: CurvePoint | None = None
     weights = network.state_dict()
     with deterministic():

@@ -39,7 +39,7 @@ class R0CNN(nn.Sequential):
 
     The recipe gives neither the number of blocks nor the size of the head. Both are those of the Keras example
     that its augmentation comes from (Chollet 2016), less the dropout, which the recipe does not name: three
-    blocks, unpadded, then Dense 64, ReLU, Dense ``classes``. At 256 pixels and 4 classes: 1,862,980 parameters.
+    blocks, unpadded, then Dense 64, ReLU, Dense ``classes``. At 256 pixels and 4 classes: 1,862,916 parameters.
 
     Shape:
         input B x 3 x S x S in 0..1; output B x ``classes`` logits.

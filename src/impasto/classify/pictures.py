@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as v2
 
 from impasto.errors import PictureError, UsageError, WrongWeightsError
 from impasto.images import centre_crop, open_picture, resize_short
@@ -42,8 +42,8 @@ class Preprocessing:
     def __call__(self, image: Image.Image) -> Tensor:
         """Return a uint8 tensor of shape 3 x size x size; divided by 255 it is what a network takes."""
         side = min(image.size)
-        square: Tensor = v2.pil_to_tensor(resize_short(centre_crop(image, side, side), self.size))
-        return square
+        square = resize_short(centre_crop(image, side, side), self.size)
+        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
     def record(self) -> dict[str, Any]:
         """Return what ``config.json`` of a model says about its pictures."""

@@ -25,11 +25,21 @@ _CARVED = (0.85, 0.15, 0.0)
 def read_hashed(root: Path, on_progress: OnProgress = ignore_progress) -> Dataset:
     """Read a data set and the SHA-256 of each of its files as it is now, "" where a file cannot be opened."""
     dataset = read_dataset(root)
+    _check_names(dataset)
     on_progress(Progress("hashing", 0, len(dataset)))
     digests = file_digests([sample.path for sample in dataset.samples])
     on_progress(Progress("hashing", len(dataset), len(dataset)))
     pairs = zip(dataset.samples, digests, strict=True)
     return replace(dataset, samples=tuple(replace(sample, sha256=sha256) for sample, sha256 in pairs))
+
+
+def _check_names(dataset: Dataset) -> None:
+    """Find out before the work, not when tables are written, that a name cannot be written."""
+    for sample in dataset.samples:
+        try:
+            f"{sample.path} {sample.label} {sample.group}".encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"the file name {str(sample.path)!r} is no valid UTF-8.", "Rename the file.") from error
 
 
 def with_splits(dataset: Dataset, seed: int) -> Dataset:

@@ -36,7 +36,7 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
-        help="Folder with train|validation|test/<class>/ or plain <class>/, or one that `impasto dataset stylize` wrote.",
+        help="Labelled folder: train|validation|test/<class>/, <class>/, or what `impasto dataset stylize` wrote.",
     ),
 ]
 
@@ -62,16 +62,16 @@ def train(
     model: Annotated[
         str, typer.Option("--model", help="r0-cnn, or frozen:<encoder> (see `impasto encoders`).")
     ] = "frozen:impasto-vgg",
-    epochs: Annotated[int | None, typer.Option(help="r0-cnn: at most so many. [default: 30]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="r0-cnn: pictures of one step. [default: 32]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="r0-cnn: Adam's. [default: 0.001]")] = None,
-    image_size: Annotated[int | None, typer.Option(help="r0-cnn: side in pixels. [default: 256]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="r0-cnn: at most so many.", show_default="30")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="r0-cnn: pictures of one step.", show_default="32")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="r0-cnn: Adam's.", show_default="0.001")] = None,
+    image_size: Annotated[int | None, typer.Option(help="r0-cnn: side in pixels.", show_default="256")] = None,
     augment: Annotated[
         bool | None,
-        typer.Option("--augment/--no-augment", help="r0-cnn: shear, zoom and flip. [default: augment]"),
+        typer.Option("--augment/--no-augment", help="r0-cnn: shear, zoom and flip.", show_default="augment"),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(help="r0-cnn: stop after so many epochs without a better one. [default: 10]")
+        int | None, typer.Option(help="r0-cnn: stop after so many epochs without a better one.", show_default="10")
     ] = None,
     weights: Weights = None,
     seed: Seed = 0,
@@ -111,7 +111,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation, test, or all pictures.")] = "test",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for evaluation.json and predictions.csv. [default: RUN]"),
+        typer.Option("--output", "-o", help="Folder for evaluation.json and predictions.csv.", show_default="RUN"),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -132,7 +132,7 @@ def evaluate(
 
 def predict(
     run: Run,
-    pictures: Annotated[list[str], typer.Argument(metavar="PICTURES...", help="Picture files, folders or patterns.")],
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURES", help="Picture files, folders or patterns.")],
     top: Annotated[int, typer.Option(min=1, help="Name so many classes for each picture.")] = 3,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     weights: Weights = None,
@@ -165,15 +165,18 @@ def _expand(arguments: Sequence[str]) -> list[Path]:
 
     found: dict[Path, None] = {}
     for argument in arguments:
-        is_pattern = glob.has_magic(argument) and not Path(argument).exists()
-        places = (
-            [Path(match) for match in sorted(glob.glob(argument, recursive=True))] if is_pattern else [Path(argument)]
-        )
-        for place in places:
+        for place in _matches(argument):
             found |= dict.fromkeys(find_pictures(place) if place.is_dir() else [place])
     if not found:
         raise DataError(f"no pictures in {', '.join(arguments)}.", "Give picture files, folders or patterns.")
     return list(found)
+
+
+def _matches(argument: str) -> list[Path]:
+    if Path(argument).exists() or not glob.has_magic(argument):
+        return [Path(argument)]
+    matches = glob.glob(argument, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
+    return [Path(match) for match in sorted(matches)]
 
 
 def _train_record(result: TrainResult) -> dict[str, Any]:

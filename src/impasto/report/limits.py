@@ -94,7 +94,8 @@ def _coverage(best: Scored, known: Sequence[Repaint]) -> Iterator[str]:
 
 def _grouping(dataset: DatasetRecord) -> Iterator[str]:
     if len(dataset.splits) > 1 and not dataset.divided_photos():
+        doubt = "" if dataset.has_scenes else " Two photos of one scene would pass unnoticed."
         yield (
             "No test photo was seen in training: splits are grouped by content photo, and no group or content "
-            "hash lies in two of them. Two photos of one scene would pass unnoticed."
+            f"hash lies in two of them.{doubt}"
         )

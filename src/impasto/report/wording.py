@@ -34,11 +34,11 @@ def p_value(p: float) -> str:
     """Return a p-value with its sign.
 
     >>> p_value(0.0312), p_value(0.25), p_value(1e-7)
-    ('p = 0.031', 'p = 0.25', 'p < 0.001')
+    ('p\xa0=\xa00.031', 'p\xa0=\xa00.25', 'p\xa0<\xa00.001')
     """
     if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.2g}"
+        return f"p{NBSP}<{NBSP}0.001"
+    return f"p{NBSP}={NBSP}{p:.2g}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,0 +1,207 @@
+"""``train``, ``evaluate`` and ``predict`` through the entry point of the program."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from inspect import signature
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from classify_fixtures import paint, paint_classes, paint_splits
+from impasto.classify import TrainConfig
+from impasto.classify.config import NETWORK_ONLY
+from impasto.classify.models import DEFAULT_MODEL, MODELS
+from impasto.cli import classify, main
+
+NETWORK = ("--model", "r0-cnn", "--image-size", "24", "--batch-size", "4", "--epochs", "12", "--device", "cpu")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Impasto = Callable[..., Outcome]
+
+
+@pytest.fixture
+def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Impasto:
+    """Run the program in an empty folder with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["impasto", *map(str, arguments)])
+        try:
+            main.run()
+            code = 0
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def trained(impasto: Impasto) -> Impasto:
+    """The program beside a folder ``data`` and a model ``run`` trained on it."""
+    paint_splits(Path("data"))
+    assert impasto("train", "data", "-o", "run", *NETWORK, "--quiet").code == 0
+    return impasto
+
+
+def test_the_three_commands_in_turn(impasto: Impasto) -> None:
+    paint_splits(Path("data"))
+    result = impasto("train", "data", "-o", "run", *NETWORK)
+    assert result.code == 0
+    assert "validation: 8/8 = 100.0 % [67.6, 100.0]" in result.out
+    assert "impasto evaluate run data" in result.err
+    result = impasto("evaluate", "run", "data", "--device", "cpu")
+    assert result.code == 0
+    assert "test: 10/10 = 100.0 % [72.2, 100.0]   (10 of 10 pictures evaluated)" in result.out
+    assert Path("run/predictions.csv").is_file()
+    result = impasto("predict", "run", "data/test/red", "--device", "cpu")
+    assert result.code == 0
+    assert result.out.count("red ") == 5
+
+
+def test_evaluate_as_json_is_the_file(trained: Impasto) -> None:
+    result = trained("evaluate", "run", "data", "--json", "-o", "scores")
+    assert result.err == ""
+    assert json.loads(result.out) == json.loads(Path("scores/evaluation.json").read_text())
+
+
+def test_train_as_json_and_again_at_once(trained: Impasto) -> None:
+    stamp = Path("run/model.safetensors").stat().st_mtime_ns
+    result = trained("train", "data", "-o", "run", *NETWORK, "--json")
+    record = json.loads(result.out)
+    assert record["validation"]["n"] == 8
+    assert record["classes"] == ["blue", "red"]
+    assert (result.err, Path("run/model.safetensors").stat().st_mtime_ns) == ("", stamp)
+
+
+def test_predictions_as_csv_and_json(trained: Impasto) -> None:
+    pictures = sorted(Path("data/test/blue").iterdir())
+    rows = list(csv.DictReader(trained("predict", "run", *pictures, "--format", "csv", "-q").out.splitlines()))
+    assert [(row["path"], row["rank"], row["label"]) for row in rows[:2]] == [
+        (str(pictures[0]), "1", "blue"),
+        (str(pictures[0]), "2", "red"),
+    ]
+    assert len(rows) == 2 * len(pictures)
+    for form in (("--json",), ("--format", "json", "-q")):
+        records = json.loads(trained("predict", "run", *pictures, "--top", 1, *form).out)
+        assert [item["path"] for item in records] == list(map(str, pictures))
+        assert [[best["label"] for best in item["top"]] for item in records] == [["blue"]] * 5
+        assert records[0]["top"][0]["probability"] == pytest.approx(float(rows[0]["probability"]), abs=1e-6)
+
+
+def test_files_folders_and_patterns_are_each_taken_once(trained: Impasto) -> None:
+    red = sorted(Path("data/test/red").iterdir())
+    paint(Path("odd[1].png"), "red", 1)
+    result = trained("predict", "run", red[0], "data/test/red", "data/test/*/*.png", "odd[1].png", "--json")
+    paths = [item["path"] for item in json.loads(result.out)]
+    assert len(paths) == len(set(paths)) == 11
+    assert paths[0] == str(red[0])
+    assert paths[-1] == "odd[1].png"
+
+
+def test_unreadable_pictures_are_reported_and_the_rest_goes_on(trained: Impasto) -> None:
+    Path("bad.png").write_bytes(b"?")
+    good = min(Path("data/test/red").iterdir())
+    result = trained("predict", "run", "bad.png", good, "absent.png", "--json")
+    assert result.code == 0
+    assert len(json.loads(result.out)) == 1
+    assert [line.split()[0] for line in result.err.splitlines()] == ["bad.png", "absent.png"]
+    assert trained("predict", "run", "bad.png").code == 1
+
+
+def test_no_pictures_at_all(trained: Impasto) -> None:
+    Path("empty").mkdir()
+    for argument in ("empty", "*.jpeg"):
+        result = trained("predict", "run", argument)
+        assert result.code == 1
+        assert f"no pictures in {argument}" in result.err
+
+
+def test_left_out_and_leaked_pictures_are_told(trained: Impasto) -> None:
+    Path("data/test/red/broken.png").write_bytes(b"?")
+    copied = min(Path("data/train/red").iterdir())
+    Path("data/test/red/copy.png").write_bytes(copied.read_bytes())
+    result = trained("evaluate", "run", "data")
+    assert "(11 of 12 pictures evaluated)" in result.out
+    assert "left out: test/red/broken.png cannot be read" in result.err
+    assert "taught on 1 of these pictures. On the others: 10/10" in result.err
+    assert "taught on 1" in trained("evaluate", "run", "data", "--quiet").err
+
+
+def test_class_names_are_no_markup(impasto: Impasto) -> None:
+    paint_splits(Path("data"))
+    for split in ("train", "validation", "test"):
+        Path(f"data/{split}/red").rename(f"data/{split}/[bold]red[")
+    assert impasto("train", "data", "-o", "run", *NETWORK).code == 0
+    assert (
+        impasto("evaluate", "run", "data").out.count("[bold]red[") == 3
+    )  # its own row, and row and column of the confusion
+    assert impasto("predict", "run", "data/test/[bold]red[", "--top", "1").out.count("[bold]red[ ") == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("train", "absent", "-o", "new"), 1, "absent is not a folder"),
+        (("train", "data", "-o", "new", "--model", "r0"), 2, "unknown model 'r0'"),
+        (("train", "data", "-o", "new", "--epochs", "5"), 2, "has no epochs"),
+        (("train", "data", "-o", "new", "--model", "r0-cnn", "--weights", "random"), 2, "has no weights"),
+        (("train", "data", "-o", "data/new"), 2, "inside the data set"),
+        (("train", "data", "-o", "run", *NETWORK, "--seed", "5"), 1, "another seed"),
+        (("train", "data"), 2, "--output"),
+        (("evaluate", "run", "data", "--split", "tets"), 2, "unknown split"),
+        (("evaluate", "data", "data"), 1, "config.json does not exist"),
+        (("predict", "run", "x.png", "--format", "xml"), 2, "xml"),
+        (("predict", "run", "x.png", "--top", "0"), 2, "--top"),
+        (("predict", "run"), 2, "PICTURES"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(
+    trained: Impasto, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    result = trained(*arguments)
+    assert result.code == code
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert not Path("new").exists()
+
+
+def test_help_names_the_models_and_the_settings_with_their_defaults() -> None:
+    """The help is written without importing torch, so nothing but this keeps it true."""
+    hints = get_type_hints(classify.train, include_extras=True)
+    options = {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    assert all(name in options["model"].help for name in MODELS)
+    assert signature(classify.train).parameters["model"].default == DEFAULT_MODEL
+    for field in fields(TrainConfig):
+        if field.name in NETWORK_ONLY:
+            shown = "augment" if field.name == "augment" else str(field.default)
+            assert options[field.name].show_default == shown
+
+
+def test_as_a_module_with_data_without_splits(tmp_path: Path) -> None:
+    """In a process of its own, as users run it."""
+    paint_classes(tmp_path / "data", 12)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "impasto", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
+
+    run("train", "data", "-o", "run", *NETWORK)
+    scored = run("evaluate", "run", "data", "--device", "cpu")
+    assert "test: 4/4 = 100.0 %" in scored.stdout
