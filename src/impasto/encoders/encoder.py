@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -100,7 +101,7 @@ class Encoder(nn.Module):
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
         """Return B x D feature vectors for classifiers: the spatial mean of the ``recognition`` layer, float32."""
-        activation = self(x, [self.recognition])[self.recognition].float()
+        activation: Tensor = self(x, [self.recognition])[self.recognition].float()
         return activation.mean((2, 3)) if activation.ndim == 4 else activation.flatten(1)
 
     @property
@@ -126,7 +127,7 @@ class Encoder(nn.Module):
         with ExitStack() as hooks:
             for path in paths:
                 module = self._modules_by_path[path]
-                handle = module.register_forward_hook(lambda _m, _i, value, path=path: keep(path, value))  # type: ignore[misc]
+                handle = module.register_forward_hook(lambda _m, _i, value, path=path: keep(path, value))
                 hooks.callback(handle.remove)
             self._walk((x - self.mean) / self.std)
         changed = {path for path, value in found.items() if value._version != versions[path]}
@@ -158,8 +159,6 @@ def canonical_layer(name: str) -> str:
     >>> canonical_layer("block5_conv2"), canonical_layer("block3_pool"), canonical_layer("relu4_2")
     ('relu5_2', 'pool3', 'relu4_2')
     """
-    import re
-
     if match := re.fullmatch(r"block(\d)_conv(\d)", name):
         return f"relu{match[1]}_{match[2]}"
     if match := re.fullmatch(r"block(\d)_pool", name):

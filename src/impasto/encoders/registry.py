@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from impasto.encoders.stack import IMPASTO_VGG, VGG19_BLOCKS_1_TO_3, VGG19_SIXTEENTH, Blocks, VGGStack
+from impasto.encoders.stack import IMPASTO_VGG, VGG19_BLOCKS_1_TO_3, VGG19_SIXTEENTH, Blocks, Padding, VGGStack
 
 DEFAULT_ENCODER = "impasto-vgg"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -85,7 +85,7 @@ def _stack(name: str, blocks: Blocks, **facts: object) -> EncoderSpec:
     layers = _vgg_layers(blocks, lambda layer, _: layer)
     del layers[f"pool{len(blocks)}"]  # a stack ends with a ReLU
     defaults: dict[str, object] = {"layers": layers, "recognition": list(layers)[-1]}
-    padding = "reflect" if colour else "zeros"
+    padding: Padding = "reflect" if colour else "zeros"
     build = lambda: VGGStack(blocks, colour=colour, padding_mode=padding)  # noqa: E731
     return EncoderSpec(name=name, build=build, **(defaults | facts))  # type: ignore[arg-type]
 

@@ -15,11 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from impasto.assets import ASSETS
 from impasto.encoders.registry import DEFAULT_ENCODER, EncoderSpec
 from impasto.errors import MissingWeightsError, WrongWeightsError
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def weights_folders() -> list[Path]:

@@ -30,7 +30,7 @@ def noise(random: np.random.Generator, size: int, cell: float, octaves: int = 4)
         grid = random.standard_normal((count, count))
         rows = np.linspace(1, count - 2, size)
         total += ndimage.map_coordinates(grid, np.meshgrid(rows, rows, indexing="ij"), order=3) / 2**octave
-    return (total - total.mean()) / total.std()
+    return stretched(total)
 
 
 def ramp(values: Array, colours: Sequence[str]) -> Array:
@@ -49,7 +49,8 @@ def lit(relief: Array, height: float, angle: float = 225.0) -> Array:
     """Return the light (around 1) that falls on a relief H x W from ``angle`` degrees, ``height`` its steepness."""
     down, across = np.gradient(relief)
     direction = np.deg2rad(angle)
-    return 1 + height * (across * np.cos(direction) + down * np.sin(direction))
+    light: Array = 1 + height * (across * np.cos(direction) + down * np.sin(direction))
+    return light
 
 
 def to_picture(array: Array) -> Image.Image:
@@ -86,4 +87,5 @@ def flow_along(texture: Array, angle: Array, length: int) -> Array:
 
 def stretched(values: Array) -> Array:
     """Bring values to mean 0 and deviation 1."""
-    return (values - values.mean()) / values.std()
+    result: Array = (values - values.mean()) / values.std()
+    return result

@@ -41,13 +41,15 @@ def woodcut_waves(size: int = 512, seed: int = 0) -> Image.Image:
 def _soft(value: Array, size: int) -> Array:
     """Return 1 where positive and 0 where negative, with an edge one pixel wide."""
     slope = np.hypot(*np.gradient(value)) + 1e-6
-    return (value / slope + 0.5).clip(0, 1)
+    cover: Array = (value / slope + 0.5).clip(0, 1)
+    return cover
 
 
 def _printed(paper: Array, block: Array, colour: str, grain: Array) -> Array:
     """Print a flat block; ink is thinner where the grain of the wood stands back."""
     cover = ndimage.gaussian_filter(block.astype(float), 0.7) * (0.86 + 0.07 * grain).clip(0, 1)
-    return paper * (1 - cover[..., None]) + paper * hex_colour(colour) * cover[..., None] * 1.08
+    printed: Array = paper * (1 - cover[..., None]) + paper * hex_colour(colour) * cover[..., None] * 1.08
+    return printed
 
 
 def ink_mountains(size: int = 512, seed: int = 0) -> Image.Image:

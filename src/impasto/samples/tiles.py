@@ -82,7 +82,8 @@ def _clipped(polygon: Array, normal: Array, point: Array) -> Array:
 
 
 def _borders(labels: Labels) -> npt.NDArray[np.bool_]:
-    return (labels != np.roll(labels, 1, 0)) | (labels != np.roll(labels, 1, 1))
+    changes: npt.NDArray[np.bool_] = (labels != np.roll(labels, 1, 0)) | (labels != np.roll(labels, 1, 1))
+    return changes
 
 
 def mosaic_sun(size: int = 512, seed: int = 0) -> Image.Image:

@@ -97,7 +97,7 @@ class Painter:
                 pooling=config.pooling,
                 padding=config.padding,
             )
-        self.network: AnyEncoder = self.encoder.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: AnyEncoder = self.encoder.to(self.device).to(memory_format=torch.channels_last)
         content, style = default_layers(config.encoder)
         if self.preset.content_layers and all(map(self.network.has_layer, self.preset.content_layers)):
             content = self.preset.content_layers
