@@ -163,7 +163,7 @@ def test_class_names_are_no_markup(impasto: Impasto) -> None:
         (("train", "data", "-o", "new", "--epochs", "5"), 2, "has no epochs"),
         (("train", "data", "-o", "new", "--model", "r0-cnn", "--weights", "random"), 2, "has no weights"),
         (("train", "data", "-o", "data/new"), 2, "inside the data set"),
-        (("train", "data", "-o", "run", *NETWORK, "--seed", "5"), 1, "another seed"),
+        (("train", "data", "-o", "run", *NETWORK, "--seed", "5"), 1, "differs in seed"),
         (("train", "data"), 2, "--output"),
         (("evaluate", "run", "data", "--split", "tets"), 2, "unknown split"),
         (("evaluate", "data", "data"), 1, "config.json does not exist"),

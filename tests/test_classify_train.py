@@ -163,10 +163,10 @@ def test_seeds_draw_different_first_weights(tmp_path: Path) -> None:
 def test_another_configuration_or_other_pictures_are_refused(tmp_path: Path) -> None:
     data = paint_splits(tmp_path / "data")
     train(network_config(data, epochs=1), tmp_path / "run")
-    with pytest.raises(RunError, match="another epochs"):
+    with pytest.raises(RunError, match="differs in epochs"):
         train(network_config(data, epochs=2), tmp_path / "run")
     paint(min((data / "train" / "red").iterdir()), "red", 12345)
-    with pytest.raises(RunError, match="another data"):
+    with pytest.raises(RunError, match="differs in data"):
         train(network_config(data, epochs=1), tmp_path / "run")
 
 

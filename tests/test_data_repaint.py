@@ -66,6 +66,8 @@ def test_every_photo_in_every_style_labelled_by_style(folders: tuple[Path, Path,
         assert made["config"]["seed"] == int(row.seed)
     with (folders[2] / "manifest.csv").open() as file:
         assert next(csv.reader(file)) == COLUMNS
+    for kind, folder in json.loads((folders[2] / "manifest.json").read_text())["folders"].items():
+        assert (folders[2] / folder).resolve() == folders[("content", "styles").index(kind)]
 
 
 def test_no_photo_is_in_two_splits(folders: tuple[Path, Path, Path]) -> None:
@@ -108,10 +110,10 @@ def test_a_second_run_paints_nothing_and_another_configuration_is_refused(folder
     again = repaint_folder(*folders, RepaintConfig(TINY))
     assert (again.painted, again.reused) == (0, 20)
     assert digests(folders[2]) == before
-    with pytest.raises(RunError, match="another config"):
+    with pytest.raises(RunError, match="differs in config"):
         repaint_folder(*folders, RepaintConfig(TINY, originals=True))
     paint_noise(folders[0] / "cats" / "new.jpg", 77)
-    with pytest.raises(RunError, match="another inputs"):
+    with pytest.raises(RunError, match="differs in inputs"):
         repaint_folder(*folders, RepaintConfig(TINY))
 
 

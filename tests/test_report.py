@@ -288,6 +288,14 @@ def test_photos_are_found_by_hash_or_left_blank(own: Path) -> None:
     assert "Changed since they were recorded, so not shown: photo-01.png." in again.text
 
 
+def test_photos_are_looked_for_where_the_data_set_says_they_were(own: Path) -> None:
+    folders = {"content": "../photos", "styles": "../styles"}
+    write_object(own / "data" / "manifest.json", {"procedure": "dataset stylize", "folders": folders})
+    page = Page(build_report(own / "data", [], own / "page.html").read_text())
+    assert len(page.images("photo photo-00")) == 1
+    assert "left blank" not in page.text
+
+
 def test_originals_in_the_data_set_stand_for_their_photos(own: Path) -> None:
     rows = read_rows(own / "data" / "manifest.csv")
     shutil.rmtree(own / "photos")

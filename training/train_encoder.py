@@ -1,21 +1,22 @@
-"""Train the embedded encoder ``impasto-vgg``: a small VGG whose layers were taught by three published networks.
+"""Train the embedded encoder ``impasto-vgg``: a narrow VGG, and a branch that recognises, taught by three networks.
 
     python training/train_encoder.py --data ../shared/data --weights ../shared/weights -o encoder-run
 
-No label of any picture is used. The teachers are the real VGG-19 (blocks 1 to 3) for relu1_1 .. relu3_4, vgg19-16x for
-relu4_1 .. relu5_1, and SqueezeNet 1.0's last map and logits for relu5_4. The student starts as vgg19-16x, widened so
-that its function is unchanged at first. Three phases, each with its share of the time:
+No label of any picture is used. Two phases, each a fixed number of steps:
 
-1. *shallow*: relu1_1 .. relu5_1 follow their style teachers on small crops;
-2. *deep*: blocks 1 to 3 rest, blocks 4 and 5 learn what SqueezeNet sees and keep following vgg19-16x;
-3. *all*: everything together at a small learning rate.
+1. *style*: relu1_1 .. relu3_4 follow the real VGG-19, relu4_1 .. relu5_1 follow vgg19-16x, of which the stack starts
+   as a widened copy that computes the same;
+2. *recognition*: the stack rests. The branch starts as SqueezeNet 1.0's fire5 .. fire9 behind two new convolutions
+   that have to make fire4's map out of relu3_4, and learns SqueezeNet's last map, the map's mean, and the logits.
 
-The five Caltech classes on which issue figures are measured, and louvre/validation, are never opened.
+The five Caltech classes that the encoder is measured on, and louvre/validation, are never opened. A phase whose file
+lies in the output folder is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import queue
@@ -34,35 +35,32 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from impasto.encoders import ENCODERS
-from impasto.encoders.stack import IMPASTO_VGG, VGGStack
+from impasto.encoders.stack import ImpastoVGG, VGGStack
 from impasto.encoders.weights import fill
 
 KEPT_OUT = {"scorpion", "crab", "butterfly", "crayfish", "lobster"}
 VGG_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4")
 SIXTEENTH_LAYERS = ("relu4_1", "relu4_2", "relu5_1")
+FIRES = ("fire5", "fire6", "fire7", "fire8", "fire9")
+NEW = ("adapt1", "adapt2")
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training: its share of the time, crop in pixels, pictures a step, and learning rate."""
+    """One stretch of training: steps, crop in pixels, pictures a step, and learning rate."""
 
     name: str
-    share: float
+    steps: int
     crop: int
     batch: int
     rate: float
 
 
-PHASES = (
-    Phase("shallow", 0.17, 96, 16, 5e-4),
-    Phase("deep", 0.65, 144, 32, 3e-4),
-    Phase("all", 0.18, 176, 24, 1e-4),
-)
-# The three layers behind relu5_1 start from nothing: they learn with batch norm, folded away at the end, and faster.
-TOWER = ("conv5_2", "conv5_3", "conv5_4")
-TOWER_RATE = 3.0
+PHASES = (Phase("style", 4500, 112, 16, 5e-4), Phase("recognition", 5000, 144, 32, 3e-4))
+# The two convolutions that nothing is known of learn with batch norm (folded away at the end) and faster.
+NEW_RATE = 4.0
 # SqueezeNet's logits are sharp, their divergence starts near 10 nats where the other losses start near 1.
 LOGITS_WEIGHT = 0.05
 
@@ -163,6 +161,11 @@ class Teachers(nn.Module):
         self.unit = deviation.clamp(min=torch.quantile(deviation, 0.1).item()).view(1, -1, 1, 1)
         self.pooled_unit = fire9.mean((2, 3)).std(0).clamp(min=0.05 * self.unit.flatten())
 
+    def recognised(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return SqueezeNet's map behind fire4's pooling and behind fire9."""
+        fire4 = self.squeeze.features[:7](x)
+        return fire4, self.squeeze.features[7:](fire4)
+
     def logits(self, fire9: Tensor) -> Tensor:
         """SqueezeNet's own classifier on a map of its last layer: B x 1000."""
         return F.relu(self.squeeze.classifier[1](fire9)).mean((2, 3))
@@ -185,9 +188,9 @@ def to_unit_activations(net: VGGStack, x: Tensor) -> None:
         x = y
 
 
-def widened(small: VGGStack) -> VGGStack:
-    """Return the student: it computes what ``small`` does on normalised RGB; new channels start unheard."""
-    student = VGGStack(IMPASTO_VGG)
+def widened(small: VGGStack) -> ImpastoVGG:
+    """Return the student: its stack computes what ``small`` does on normalised RGB; new channels start unheard."""
+    student = ImpastoVGG()
     with torch.no_grad():
         for name, conv in small.named_children():
             if not isinstance(conv, nn.Conv2d) or name == "input":
@@ -206,9 +209,6 @@ def widened(small: VGGStack) -> VGGStack:
         offset = torch.einsum("oihw,i->o", small.conv1_1.weight, colour.bias + matrix @ MEAN.flatten())
         first.weight[: len(kernel)] = kernel * STD.view(1, 3, 1, 1)
         first.bias[: len(kernel)] = small.conv1_1.bias + offset
-        for name in TOWER:
-            nn.init.kaiming_normal_(getattr(student, name).weight, nonlinearity="relu")
-            nn.init.zeros_(getattr(student, name).bias)
     return student
 
 
@@ -218,27 +218,26 @@ class Student(nn.Module):
     def __init__(self, teachers: Teachers) -> None:
         super().__init__()
         self.encoder = widened(teachers.sixteenth)
-        for name in TOWER:
-            conv = getattr(self.encoder, name)
-            setattr(self.encoder, name, nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels)))
+        branch = self.encoder.branch
+        for name, index in zip(FIRES, (7, 8, 9, 10, 12), strict=True):
+            getattr(branch, name).load_state_dict(teachers.squeeze.features[index].state_dict())
+        for name in NEW:
+            conv = getattr(branch, name)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            setattr(branch, name, nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels)))
         self.adapters = nn.ModuleDict()
         for name in VGG_LAYERS:
-            conv = name.replace("relu", "conv")
-            self.adapters[name] = nn.Conv2d(
-                getattr(self.encoder, conv).out_channels, getattr(teachers.vgg, conv).out_channels, 1
-            )
-        self.adapters["relu5_4"] = nn.Conv2d(IMPASTO_VGG[-1][-1], 512, 1)
+            own, taught = (getattr(net, name.replace("relu", "conv")) for net in (self.encoder, teachers.vgg))
+            self.adapters[name] = nn.Conv2d(own.out_channels, taught.out_channels, 1)
 
     @torch.no_grad()
     def folded(self) -> dict[str, Tensor]:
         """Return the encoder's weights with batch norm folded into its convolutions, in half precision."""
-        state = VGGStack(IMPASTO_VGG).state_dict()
-        for name, child in self.encoder.named_children():
-            if isinstance(child, nn.Sequential):
-                child = nn.utils.fuse_conv_bn_eval(child[0].eval(), child[1].eval())
-            if isinstance(child, nn.Conv2d):
-                state[f"{name}.weight"], state[f"{name}.bias"] = child.weight, child.bias
-        return {key: value.half().contiguous() for key, value in state.items()}
+        plain = copy.deepcopy(self.encoder).eval()
+        for name in NEW:
+            conv, norm = getattr(plain.branch, name)
+            setattr(plain.branch, name, nn.utils.fuse_conv_bn_eval(conv, norm))
+        return {key: value.half().contiguous() for key, value in plain.state_dict().items()}
 
     @torch.no_grad()
     def fit_adapters(self, teachers: Teachers, x: Tensor) -> None:
@@ -282,20 +281,22 @@ def middle_loss(teachers: Teachers, own: dict[str, Tensor], raw: Tensor) -> dict
     return {name: relative_error(own[name][: len(raw)][inner], taught[name][inner]) for name in SIXTEENTH_LAYERS}
 
 
-def deep_loss(
-    student: Student, teachers: Teachers, own: Tensor, x: Tensor, temperature: float = 1.5
-) -> dict[str, Tensor]:
-    """How far relu5_4 is from SqueezeNet's last map, its mean over the picture, and its logits."""
+def recognition_loss(student: Student, teachers: Teachers, x: Tensor, temperature: float = 1.5) -> dict[str, Tensor]:
+    """How far the branch is from SqueezeNet: at its entrance, its last map, the map's mean, and the logits."""
     with torch.no_grad():
-        taught = teachers.squeeze.features(x).float()
+        below = activations(student.encoder, x, ("relu3_4",))["relu3_4"]
+        entrance, taught = (value.float() for value in teachers.recognised(x))
         answer = teachers.logits(taught).float() / temperature
-    guess = F.interpolate(
-        student.adapters["relu5_4"](own).float(), taught.shape[2:], mode="bilinear", align_corners=False
+    own = activations(student.encoder.branch, below, ("relu2", "fire9"))
+    # SqueezeNet does not pad its first layer, so its maps are a pixel smaller than ours.
+    at_entrance, guess = (
+        F.interpolate(own[name].float(), like.shape[2:], mode="bilinear", align_corners=False)
+        for name, like in (("relu2", entrance), ("fire9", taught))
     )
-    guess = F.relu(guess * teachers.unit)
     logits = teachers.logits(guess).float() / temperature
     divergence = F.kl_div(logits.log_softmax(1), answer.softmax(1), reduction="batchmean")
     return {
+        "entrance": relative_error(at_entrance, entrance),
         "map": ((guess - taught) / teachers.unit).square().mean(),
         "pooled": ((guess.mean((2, 3)) - taught.mean((2, 3))) / teachers.pooled_unit).square().mean(),
         "logits": LOGITS_WEIGHT * temperature**2 * divergence,
@@ -306,109 +307,78 @@ def step_losses(
     phase: Phase, student: Student, teachers: Teachers, raw: Tensor, random: np.random.Generator
 ) -> dict[str, Tensor]:
     """All losses of one batch, by name."""
-    if phase.name != "shallow":
+    if phase.name == "recognition":
         raw = mix(raw, random)
     x = ((raw - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-    names = (*VGG_LAYERS, *SIXTEENTH_LAYERS) + (() if phase.name == "shallow" else ("relu5_4",))
-    if phase.name == "deep":
-        with torch.no_grad():
-            below = activations(student.encoder, x, ("pool3",))["pool3"]
-        upper = nn.Sequential()
-        started = False
-        for name, child in student.encoder.named_children():
-            if started:
-                upper.add_module(name, child)
-            started = started or name == "pool3"
-        own = activations(upper, below, (*SIXTEENTH_LAYERS, "relu5_4"))
-    else:
-        own = activations(student.encoder, x, names)
-    losses = middle_loss(teachers, own, raw[:8])
-    if phase.name != "deep":
-        losses |= shallow_loss(student, teachers, own, x[: 16 if phase.name == "shallow" else 4])
-    if phase.name != "shallow":
-        losses |= deep_loss(student, teachers, own["relu5_4"], x)
-    return losses
+    if phase.name == "recognition":
+        return recognition_loss(student, teachers, x)
+    own = activations(student.encoder, x, (*VGG_LAYERS, *SIXTEENTH_LAYERS))
+    return middle_loss(teachers, own, raw) | shallow_loss(student, teachers, own, x)
+
+
+def optimizer_of(phase: Phase, student: Student) -> torch.optim.Optimizer:
+    """Let the phase's own part of the student learn, and nothing else."""
+    for name, parameter in student.named_parameters():
+        parameter.requires_grad_(("branch" in name) == (phase.name == "recognition"))
+    active = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for name, p in active if any(new in name for new in NEW) == is_new], "factor": factor}
+        for is_new, factor in ((True, NEW_RATE), (False, 1.0))
+    ]
+    return torch.optim.AdamW(groups, lr=phase.rate, weight_decay=1e-4)
 
 
 def train_phase(
-    phase: Phase,
-    seconds: float,
-    student: Student,
-    teachers: Teachers,
-    pictures: list[np.ndarray],
-    seed: int,
-    log: list[dict],
-) -> None:
-    """Run one phase for ``seconds``; the learning rate warms up and falls as a cosine of the time used."""
+    phase: Phase, student: Student, teachers: Teachers, pictures: list[np.ndarray], seed: int
+) -> list[dict[str, object]]:
+    """Run one phase and return its log; the learning rate warms up and falls as a cosine."""
     random = np.random.default_rng([seed, 100 + PHASES.index(phase)])
     start = time.monotonic()
-    frozen = phase.name == "deep"
-    for name, parameter in student.named_parameters():
-        resting = any(f"{kind}{block}_" in name for kind in ("conv", "relu") for block in (1, 2, 3))
-        parameter.requires_grad_(not (frozen and resting))
-    active = [(name, parameter) for name, parameter in student.named_parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for name, p in active if any(layer in name for layer in TOWER) == is_tower], "factor": factor}
-        for is_tower, factor in ((True, TOWER_RATE), (False, 1.0))
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=phase.rate, weight_decay=1e-4)
+    optimizer = optimizer_of(phase, student)
     average: dict[str, float] = {}
-    for step, raw in enumerate(Batches(pictures, phase, seed)):
-        progress = (time.monotonic() - start) / seconds
-        if progress >= 1:
-            return
+    log: list[dict[str, object]] = []
+    for step, raw in zip(range(phase.steps), Batches(pictures, phase, seed), strict=False):
+        rate = phase.rate * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * step / phase.steps))
         for group in optimizer.param_groups:
-            group["lr"] = (
-                phase.rate * group["factor"] * min(1.0, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * progress))
-            )
+            group["lr"] = rate * group["factor"]
         with torch.autocast("cpu", torch.bfloat16):
             losses = step_losses(phase, student, teachers, raw, random)
-        total = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
-        total.backward()
+        torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimizer.step()
         for name, value in losses.items():
             average[name] = 0.98 * average.get(name, value.item()) + 0.02 * value.item()
-        if step % 100 == 0:
-            log.append(
-                {
-                    "phase": phase.name,
-                    "step": step,
-                    "seconds": round(time.monotonic() - start),
-                    **{k: round(v, 4) for k, v in average.items()},
-                }
-            )
+        if step % 100 == 0 or step == phase.steps - 1:
+            rounded = {name: round(value, 4) for name, value in average.items()}
+            log.append({"phase": phase.name, "step": step, "seconds": round(time.monotonic() - start), **rounded})
             print(json.dumps(log[-1]), flush=True)
+    return log
 
 
 def main() -> None:
-    """Train and write encoder.safetensors (half precision), state.safetensors, log.json."""
+    """Train; write impasto-vgg.safetensors (half precision), and state and log of each phase."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=80)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    files = training_files(options.data)
-    pictures = [load_small(path) for path in files]
+    pictures = [load_small(path) for path in training_files(options.data)]
     print(f"{len(pictures)} pictures", flush=True)
     teachers = Teachers(options.weights).to(memory_format=torch.channels_last)
-    sample = next(iter(Batches(pictures, Phase("sample", 0, 128, 192, 0), options.seed)))
+    sample = next(iter(Batches(pictures, Phase("sample", 1, 128, 192, 0), options.seed)))
     teachers.scale_to(sample)
     student = Student(teachers).to(memory_format=torch.channels_last)
-    log: list[dict] = []
+    student.fit_adapters(teachers, (sample[:32] - MEAN) / STD)
     for phase in PHASES:
         done = options.output / f"{phase.name}.safetensors"
         if done.exists():
             student.load_state_dict(load_file(done))
             continue
-        if phase.name == "shallow":
-            student.fit_adapters(teachers, (sample[:32] - MEAN) / STD)
-        train_phase(phase, options.minutes * 60 * phase.share, student, teachers, pictures, options.seed, log)
+        log = train_phase(phase, student, teachers, pictures, options.seed)
         save_file({key: value.contiguous() for key, value in student.state_dict().items()}, done)
         (options.output / f"{phase.name}.json").write_text(json.dumps({"phase": asdict(phase), "log": log}, indent=1))
     save_file(student.folded(), options.output / "impasto-vgg.safetensors")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from impasto.classify import Evaluation, TrainConfig, evaluate, train
-from impasto.data.repaint import FolderPainter
+from impasto.data.repaint import repaint_folder
 from impasto.data.repaint_records import RepaintConfig, RepaintResult
 from impasto.encoders import load_encoder
 from impasto.report import build_report
 from impasto.runtime import OnProgress, Stopwatch, choose_device, ignore_progress
-from impasto.samples.photos import group_of, sample_photos
+from impasto.samples.photos import sample_photos
 from impasto.samples.styles import paint_styles
 from impasto.style.config import StylizeConfig
 
@@ -59,17 +59,12 @@ def run_demo(config: DemoConfig, output: Path, on_progress: OnProgress = ignore_
     """
     watch = Stopwatch()
     styles = config.styles or _styles(output / "styles", config.seed, on_progress)
-    content, grouping = config.content, None
-    if content is None:
-        content, grouping = output / "photos", group_of
-        sample_photos(content)
+    content = config.content or _photos(output / "photos")
     encoder = load_encoder().to(choose_device(config.device))
     stylize = StylizeConfig(size=config.size, steps=config.steps, seed=config.seed, device=config.device)
     settings = RepaintConfig(stylize, fractions=config.fractions)
     dataset = output / "dataset"
-    repaints = FolderPainter(
-        content, styles, dataset, settings, encoder=encoder, group_of=grouping, on_progress=on_progress
-    ).paint()
+    repaints = repaint_folder(content, styles, dataset, settings, encoder=encoder, on_progress=on_progress)
     models = {
         "frozen": TrainConfig(dataset, seed=config.seed, device=config.device),
         "r0-cnn": TrainConfig(dataset, model="r0-cnn", epochs=config.epochs, seed=config.seed, device=config.device),
@@ -84,6 +79,11 @@ def run_demo(config: DemoConfig, output: Path, on_progress: OnProgress = ignore_
     return DemoResult(report, repaints, scores, watch.seconds)
 
 
+def _photos(folder: Path) -> Path:
+    sample_photos(folder)
+    return folder
+
+
 def _styles(folder: Path, seed: int, on_progress: OnProgress) -> Path:
     paint_styles(folder, seed=seed, on_progress=on_progress)
     return folder
@@ -91,6 +91,4 @@ def _styles(folder: Path, seed: int, on_progress: OnProgress) -> Path:
 
 def _named(on_progress: OnProgress, model: str) -> Callable[..., None]:
     """Let the stages of different models be told apart: each has its own bar."""
-    from dataclasses import replace
-
     return lambda progress: on_progress(replace(progress, stage=f"{model}: {progress.stage}"))

@@ -141,6 +141,6 @@ class RunFolder:
         keys = sorted(key for key in former.keys() | self.config.keys() if former.get(key) != self.config.get(key))
         if keys:
             raise RunError(
-                f"{self.path} holds a run with another {', '.join(keys)}.",
+                f"{self.path} holds a run that differs in {', '.join(keys)}.",
                 "Choose another output folder, or remove this one to start anew.",
             )

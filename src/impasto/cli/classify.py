@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from impasto.cli.console import (
     AsJson,
@@ -216,13 +215,13 @@ def _show_evaluation(evaluation: Evaluation, folder: Path, quiet: bool) -> None:
     print_table(
         ["class", "pictures", "precision", "recall", "F1"],
         [
-            [escape(item.name), str(item.support), f"{item.precision:.1%}", f"{item.recall:.1%}", f"{item.f1:.3f}"]
+            [item.name, str(item.support), f"{item.precision:.1%}", f"{item.recall:.1%}", f"{item.f1:.3f}"]
             for item in confusion.per_class
         ],
     )
     print_table(
-        ["is \\ taken for", *map(escape, confusion.classes)],
-        [[escape(name), *map(str, counts)] for name, counts in zip(confusion.classes, confusion.counts, strict=True)],
+        ["is \\ taken for", *confusion.classes],
+        [[name, *map(str, counts)] for name, counts in zip(confusion.classes, confusion.counts, strict=True)],
     )
     remark(f"One row a picture: {folder / 'predictions.csv'}", hidden=quiet)
 
@@ -243,7 +242,7 @@ def _print_predictions(predictions: Sequence[Prediction], top: int, form: Format
             writer.writerows([path, rank, label, share] for rank, (label, share) in enumerate(best, 1))
     elif ranked:
         columns = ["picture", *(f"{rank}." for rank in range(1, len(ranked[0][1]) + 1))]
-        rows = [[escape(path), *(f"{escape(label)} {share:.1%}" for label, share in best)] for path, best in ranked]
+        rows = [[path, *(f"{label} {share:.1%}" for label, share in best)] for path, best in ranked]
         print_table(columns, rows)
 
 

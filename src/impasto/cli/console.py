@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from impasto.runs import to_plain
 from impasto.runtime import OnProgress, Progress, ignore_progress
@@ -71,9 +72,11 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False))
 
 
-def print_table(columns: list[str], rows: list[list[str]], title: str | None = None) -> None:
-    """Print rows as a table on standard output."""
-    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """Print rows as a table on standard output; cells are plain text and are folded where they are too wide."""
+    table = Table(header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     out.print(table)

@@ -29,9 +29,11 @@ def stylize(
     originals: Annotated[bool, typer.Option("--originals", help="Include the untouched photos.")] = False,
     size: Annotated[int, typer.Option(help="Longer side in pixels.")] = 256,
     strength: Annotated[
-        list[float] | None, typer.Option(help="0..1; several for a repaint each. [default: 0.5]")
+        list[float] | None, typer.Option(help="0..1; several for a repaint each.", show_default="0.5")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimisation steps a picture. [default: the preset's]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimisation steps a picture.", show_default="the preset's")
+    ] = None,
     preset: Annotated[str, typer.Option(help="default or gatys2015.")] = "default",
     ratio: Annotated[float, typer.Option(help="gatys2015 only, content : style.")] = 1e8,
     encoder: Annotated[str, typer.Option(help="A name of `impasto encoders`.")] = "impasto-vgg",

@@ -19,8 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     output: Output = Path("impasto-demo"),
-    content: Annotated[Path | None, typer.Option(help="Folder of photos. [default: sample photos]")] = None,
-    styles: Annotated[Path | None, typer.Option(help="Folder of style pictures. [default: painted samples]")] = None,
+    content: Annotated[Path | None, typer.Option(help="Folder of photos.", show_default="sample photos")] = None,
+    styles: Annotated[
+        Path | None, typer.Option(help="Folder of style pictures.", show_default="painted samples")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -49,7 +51,7 @@ def report(
     sources: Annotated[
         list[Path] | None, typer.Option(help="Folders of the photos and style pictures, to show them, too.")
     ] = None,
-    title: Annotated[str, typer.Option(help="Heading. [default: made from the numbers]")] = "",
+    title: Annotated[str, typer.Option(help="Heading.", show_default="made from the numbers")] = "",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

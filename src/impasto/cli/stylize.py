@@ -24,12 +24,13 @@ def stylize(
         typer.Option("--style", "-s", help="Style picture, with a weight if several: a.jpg:2", show_default=False),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="PNG, JPEG, WebP or TIFF. [default: <content>--<style>.png]")
+        Path | None,
+        typer.Option("--output", "-o", help="PNG, JPEG, WebP or TIFF.", show_default="<content>--<style>.png"),
     ] = None,
     size: Annotated[int, typer.Option(help="Longer side in pixels.")] = 512,
     strength: Annotated[float, typer.Option(help="0..1: more photo or more style.")] = 0.5,
     preset: Annotated[str, typer.Option(help="default, or gatys2015 for R1's equations.")] = "default",
-    steps: Annotated[int | None, typer.Option(help="Optimisation steps in all. [default: the preset's]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimisation steps in all.", show_default="the preset's")] = None,
     ratio: Annotated[
         float, typer.Option(help="gatys2015 only, content : style. 1e9 light, 1e8 medium, 1e7 heavy.")
     ] = 1e8,

@@ -79,7 +79,9 @@ def read_dataset(root: Path) -> Dataset:
 
     Three layouts are understood: a folder with the ``manifest.csv`` that ``impasto dataset stylize`` writes;
     ``train|validation|test/<class>/`` (also ``val`` and ``valid``); plain ``<class>/``. Class folders without a
-    picture are errors rather than classes nobody can learn.
+    picture are errors rather than classes nobody can learn. Without a table, files of one name in several class folders
+    (``waves/cat.png``, ``dots/cat.png``) count as one group: that is what repaints of one photo look like, and keeping
+    unrelated ones together costs a split nothing.
 
     Raises:
         DataError: no such folder, no pictures, an empty class folder, a damaged table.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -80,6 +81,7 @@ class FolderPainter:
             "splits": digest([job.output for job in self._jobs]),
             "encoder": self._painter.network.identity(),
         }
+        self._folders = {"content": content, "styles": styles}
         self.run = RunFolder(output, facts, "dataset stylize")
         self._done = self._finished_rows()
 
@@ -161,7 +163,9 @@ class FolderPainter:
         rejected = [{"path": path, "reason": reason} for path, reason in self._rejected]
         write_csv(folder / REJECTED_NAME, rejected, ["path", "reason"])
         table = file_digest(folder / TABLE_NAME)
-        self.run.finish(pictures=len(rows), rejected=len(rejected), table=table)
+        # Relative, so that photos, styles and data set may move together, and published tables name no home folder.
+        folders = {name: os.path.relpath(path, folder) for name, path in self._folders.items()}
+        self.run.finish(folders=folders, pictures=len(rows), rejected=len(rejected), table=table)
 
 
 def _by_bytes(photo: Source) -> str:

@@ -96,7 +96,7 @@ def _pretrained(spec: EncoderSpec, weights: str | Path | None) -> tuple[nn.Modul
     with torch.device("meta"):
         network = spec.build()
     fill(network, spec, path)
-    return network, {"weights": path.name, "sha256": file_digest(path)}
+    return network, {"weights": "file", "sha256": file_digest(path)}
 
 
 def _random(spec: EncoderSpec, seed: int) -> tuple[nn.Module, dict[str, Any]]:

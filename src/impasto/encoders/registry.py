@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
 from torch import nn
 
-from impasto.encoders.stack import IMPASTO_VGG, VGG19_BLOCKS_1_TO_3, VGG19_SIXTEENTH, Blocks, Padding, VGGStack
+from impasto.encoders.stack import (
+    IMPASTO_VGG,
+    VGG19_BLOCKS_1_TO_3,
+    VGG19_SIXTEENTH,
+    Blocks,
+    ImpastoVGG,
+    Padding,
+    VGGStack,
+)
 
 DEFAULT_ENCODER = "impasto-vgg"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -84,10 +92,17 @@ def _stack(name: str, blocks: Blocks, **facts: object) -> EncoderSpec:
     colour = name == "vgg19-16x"
     layers = _vgg_layers(blocks, lambda layer, _: layer)
     del layers[f"pool{len(blocks)}"]  # a stack ends with a ReLU
-    defaults: dict[str, object] = {"layers": layers, "recognition": list(layers)[-1]}
     padding: Padding = "reflect" if colour else "zeros"
     build = lambda: VGGStack(blocks, colour=colour, padding_mode=padding)  # noqa: E731
-    return EncoderSpec(name=name, build=build, **(defaults | facts))  # type: ignore[arg-type]
+    defaults: dict[str, object] = {"build": build, "layers": layers, "recognition": list(layers)[-1]}
+    return EncoderSpec(name=name, **(defaults | facts))  # type: ignore[arg-type]
+
+
+def _embedded(**facts: object) -> EncoderSpec:
+    """The embedded encoder: a stack, with a branch whose layers carry SqueezeNet's names."""
+    spec = _stack(DEFAULT_ENCODER, IMPASTO_VGG, build=ImpastoVGG, embedded=True, recognition="fire9", **facts)
+    branch = {name: f"branch.{name}" for name in ("fire5", "fire6", "fire7", "fire8", "pool8", "fire9")}
+    return replace(spec, layers={**spec.layers, **branch})
 
 
 def _vgg(name: str, blocks: Blocks, file: str) -> EncoderSpec:
@@ -195,12 +210,9 @@ _ALEXNET = [
 ]
 
 _SPECS = (
-    _stack(
-        DEFAULT_ENCODER,
-        IMPASTO_VGG,
+    _embedded(
         style_layers=VGG_STYLE_LAYERS,
         content_layers=("relu4_2",),
-        embedded=True,
         licence="Apache-2.0; see its card for its teachers'",
         source="trained by this project, training/train_encoder.py",
     ),

@@ -25,8 +25,7 @@ def commands(dataset: DatasetRecord, runs: Sequence[RunRecord]) -> list[str]:
         lines.append(_line("impasto", "train", name, "--output", run.folder, *_train_settings(run.config)))
         if run.evaluation:
             lines.append(_line("impasto", "evaluate", run.folder, name, "--split", run.evaluation.split))
-    sources = ("--sources", "PHOTOS", "--sources", "STYLES")
-    return [*lines, _line("impasto", "report", name, *(run.folder for run in runs), *sources)]
+    return [*lines, _line("impasto", "report", name, *(run.folder for run in runs))]
 
 
 def _stylize_settings(config: Mapping[str, Any]) -> list[str]:

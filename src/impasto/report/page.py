@@ -70,8 +70,8 @@ def build_report(
         runs: folders that ``impasto train`` (and ``impasto evaluate``) wrote; may be empty.
         output: the HTML file. The same inputs give the same bytes.
         title: the heading; by default the numbers of photos and styles.
-        sources: folders of the photos and style pictures, which the data set names without their place. A file
-            is shown if its hash is the recorded one.
+        sources: folders of the photos and style pictures; by default where the data set says they were. A file is
+            shown if its hash is the recorded one.
         on_progress: called once before each run and at the end.
 
     Returns:
@@ -87,7 +87,7 @@ def build_report(
     on_progress(Progress("report", 1, total, message="contact sheet"))
     n_pictures = (MAX_PHOTOS + 1) * (MAX_STYLES + 1) + 2 * MOST_CONFIDENT * len(records)
     thumbnails = Thumbnails(_SIDE, limit=min(_LARGEST_PICTURE, _PICTURE_BYTES // n_pictures))
-    sheet = contact_sheet(data, thumbnails, sources)
+    sheet = contact_sheet(data, thumbnails, sources or data.source_folders())
     models = []
     for position, run in enumerate(records):
         models.append(_model_view(run, f"m{position}", data, thumbnails))

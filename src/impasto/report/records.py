@@ -53,6 +53,13 @@ class DatasetRecord:
         """The rows by their relative path."""
         return {picture.output: picture for picture in self.pictures}
 
+    def source_folders(self) -> list[Path]:
+        """Where the photos and the style pictures were when the data set was made; [] where that was not recorded."""
+        folders = self.facts.get("folders")
+        if not isinstance(folders, dict):
+            return []
+        return [self.root / name for name in folders.values() if isinstance(name, str)]
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The labels, sorted, each once."""

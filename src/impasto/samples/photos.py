@@ -18,35 +18,33 @@ _LONG_SIDE = 512
 
 @dataclass(frozen=True)
 class PhotoRecord:
-    """One photograph: its name, the file inside an installed package, its credit, and its views side by side."""
+    """One photograph: its name, the file inside an installed package, and its credit."""
 
     name: str
     package: str
     file: str
     credit: str
-    views: tuple[str, ...] = ("",)
 
-
-_HALVES = ("left", "right")
 
 # Licences as the packages state them.
 PHOTOS = (
     PhotoRecord("astronaut", "skimage", "data/astronaut.png", "Eileen Collins, NASA, public domain"),
+    PhotoRecord("cameraman", "skimage", "data/camera.png", "Lav Varshney, CC0"),
     PhotoRecord("cat", "skimage", "data/chelsea.png", "Chelsea the cat, Stefan van der Walt, CC0"),
     PhotoRecord("coffee", "skimage", "data/coffee.png", "Rachel Michetti, CC0"),
+    PhotoRecord("coins", "skimage", "data/coins.png", "Greek coins from Pompeii, Brooklyn Museum, public domain"),
     PhotoRecord("galaxies", "skimage", "data/hubble_deep_field.jpg", "Hubble deep field, NASA, public domain"),
-    PhotoRecord("motorcycle", "skimage", "data/motorcycle_left.png", "Daniel Scharstein, CC0", _HALVES),
-    PhotoRecord("rocket", "skimage", "data/rocket.jpg", "SpaceX, CC0", _HALVES),
-    PhotoRecord("temple", "sklearn", "datasets/images/china.jpg", "danielbuechele, CC BY 2.0", _HALVES),
-    PhotoRecord("flower", "sklearn", "datasets/images/flower.jpg", "vultilion, CC BY 2.0", _HALVES),
+    PhotoRecord("moon", "skimage", "data/moon.png", "NASA, public domain"),
+    PhotoRecord("motorcycle", "skimage", "data/motorcycle_left.png", "Daniel Scharstein, CC0"),
+    PhotoRecord("rocket", "skimage", "data/rocket.jpg", "SpaceX, CC0"),
+    PhotoRecord("temple", "sklearn", "datasets/images/china.jpg", "danielbuechele, CC BY 2.0"),
+    PhotoRecord("flower", "sklearn", "datasets/images/flower.jpg", "vultilion, CC BY 2.0"),
     PhotoRecord("hopper", "matplotlib", "mpl-data/sample_data/grace_hopper.jpg", "US Navy, public domain"),
 )
 
 
 def sample_photos(folder: Path, records: Sequence[PhotoRecord] = PHOTOS) -> list[Path]:
     """Copy the sample photos into ``folder`` as JPEG, longer side 512 pixels at most, with their credits.
-
-    Wide photos are cut into two views; both belong to one group, see ``group_of``.
 
     Raises:
         DataError: fewer than six of them are in the installed packages.
@@ -58,19 +56,10 @@ def sample_photos(folder: Path, records: Sequence[PhotoRecord] = PHOTOS) -> list
             f"only {len(found)} sample photos are in the installed packages ({names}).",
             "Give a folder of your own with --content.",
         )
-    copies = [(path, record) for record, source in found for path in _copy(record, source, folder)]
+    copies = [(_copy(record, source, folder), record) for record, source in found]
     rows = [{"photo": path.name, "credit": record.credit, "package": record.package} for path, record in copies]
     write_csv(folder / "credits.csv", rows, ["photo", "credit", "package"])
     return [path for path, _ in copies]
-
-
-def group_of(name: str) -> str:
-    """Return the photograph that a sample photo's file name is a view of.
-
-    >>> group_of("temple-left.jpg"), group_of("cat.jpg")
-    ('temple', 'cat')
-    """
-    return Path(name).stem.partition("-")[0]
 
 
 def _installed(record: PhotoRecord) -> Path | None:
@@ -81,16 +70,10 @@ def _installed(record: PhotoRecord) -> Path | None:
     return path if path.is_file() else None
 
 
-def _copy(record: PhotoRecord, source: Path, folder: Path) -> list[Path]:
+def _copy(record: PhotoRecord, source: Path, folder: Path) -> Path:
     picture = open_picture(source)
-    paths = []
-    for index, view in enumerate(record.views):
-        width = picture.image.width // len(record.views)
-        cut = picture.image.crop((index * width, 0, (index + 1) * width, picture.image.height))
-        if max(cut.size) > _LONG_SIDE:
-            cut = resize_long(cut, _LONG_SIDE)
-        path = folder / (f"{record.name}-{view}.jpg" if view else f"{record.name}.jpg")
-        made = {"procedure": "sample photo", "credit": record.credit, "sha256": picture.sha256}
-        save_picture(cut, path, provenance=made)
-        paths.append(path)
-    return paths
+    image = resize_long(picture.image, _LONG_SIDE) if max(picture.image.size) > _LONG_SIDE else picture.image
+    made = {"procedure": "sample photo", "credit": record.credit, "sha256": picture.sha256}
+    path = folder / f"{record.name}.jpg"
+    save_picture(image, path, provenance=made)
+    return path
