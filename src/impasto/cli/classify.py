@@ -50,9 +50,9 @@ class Format(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
-    app.command()(train)
-    app.command()(evaluate)
-    app.command()(predict)
+    app.command(rich_help_panel="Learn")(train)
+    app.command(rich_help_panel="Judge")(evaluate)
+    app.command(rich_help_panel="Judge")(predict)
 
 
 def train(

@@ -94,8 +94,8 @@ class Preset:
 
 PRESETS = {
     "default": Preset("normalised", "lbfgs", 150, 128, 1.0, fast_precision=True),
-    # R1: VGG19, content block5_conv2, Adam, 1000 steps. The step size is not given there; 0.02 of the range 0..1 is
-    # what knowhow of other implementations calls usual (5 of 255).
+    # R1: VGG19, content block5_conv2, Adam, 1000 steps. The step size is not given there; 0.02 of the range 0..1 (5 of
+    # 255) is what other implementations use.
     "gatys2015": Preset("gatys2015", "adam", 1000, 0, 0.02, fast_precision=False, content_layers=("relu5_2",)),
 }
 
