@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -339,10 +340,47 @@ def test_without_timm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_the_embedded_encoder_needs_nothing(nowhere: Path) -> None:
     encoder = load_encoder()
-    maps = encoder(picture(), ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "relu5_4"])
+    maps = encoder(picture(), ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1", "fire9"])
     assert all((activation >= 0).all() and activation.any() for activation in maps.values())
     assert weights_module.ASSETS.joinpath("impasto-vgg.safetensors").stat().st_size <= 6_000_000
     assert load_module.DEFAULT_ENCODER == "impasto-vgg"
+
+
+def test_repainting_with_the_embedded_encoder_never_runs_its_recognition_branch(nowhere: Path) -> None:
+    encoder = load_encoder()
+    seen: list[str] = []
+    branch = encoder.network.branch
+    branch.register_forward_hook(lambda *_: seen.append("branch"))
+    encoder(picture(), ["relu3_4", "relu4_2", "relu5_1"])
+    assert seen == []
+    assert encoder.features(picture()).shape == (1, encoder.feature_size) == (1, 512)
+    assert seen == []  # unwound at fire9, the hook of the whole branch is not reached
+    assert torch.equal(
+        encoder.network((picture() - encoder.mean) / encoder.std), encoder(picture(), ["fire9"])["fire9"]
+    )
+    assert seen == ["branch"]
+
+
+def test_the_embedded_encoder_recognises_classes_it_never_saw(shared: Path, nowhere: Path) -> None:
+    """10 pictures a class to learn from, 14 to test on; chance is 20 %, see the card for the whole measurement."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from impasto.images import centre_crop, open_picture, resize_short, to_tensor
+
+    classes = [shared / "data/caltech101" / name for name in ("butterfly", "crab", "crayfish", "lobster", "scorpion")]
+    files = [path for folder in classes for path in sorted(folder.iterdir())[:24]]
+    images = [centre_crop(resize_short(open_picture(path).image, 176), 176, 176) for path in files]
+    labels = np.repeat(np.arange(5), 24)
+    taught = np.tile(np.arange(24) < 10, 5)
+    scores = {}
+    for name, weights in (("embedded", None), ("random", "random")):
+        encoder = load_encoder(weights=weights)
+        x = torch.cat([encoder.features(to_tensor(image)) for image in images]).numpy()
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+        scores[name] = model.fit(x[taught], labels[taught]).score(x[~taught], labels[~taught])
+    assert scores["embedded"] > max(0.45, scores["random"] + 0.1)
 
 
 def test_the_real_vgg19_gives_the_published_activations(shared: Path) -> None:

@@ -152,10 +152,11 @@ class Teachers(nn.Module):
 
     @torch.no_grad()
     def scale_to(self, raw: Tensor) -> None:
-        """Measure on a batch B3HW in 0..1: unit mean activation for the style teachers, fire9's deviations."""
+        """Measure on a batch B3HW in 0..1: unit mean activation for the style teachers, SqueezeNet's deviations."""
         to_unit_activations(self.sixteenth, raw)
         to_unit_activations(self.vgg, (raw - MEAN) / STD)
-        fire9 = self.squeeze.features((raw - MEAN) / STD)
+        entrance, fire9 = self.recognised((raw - MEAN) / STD)
+        self.entrance_unit = entrance.std((0, 2, 3)).view(1, -1, 1, 1)
         deviation = fire9.std((0, 2, 3))
         # A channel that is silent on this batch is measured in units of the quietest tenth of the others.
         self.unit = deviation.clamp(min=torch.quantile(deviation, 0.1).item()).view(1, -1, 1, 1)
@@ -221,6 +222,8 @@ class Student(nn.Module):
         branch = self.encoder.branch
         for name, index in zip(FIRES, (7, 8, 9, 10, 12), strict=True):
             getattr(branch, name).load_state_dict(teachers.squeeze.features[index].state_dict())
+        # SqueezeNet's activations are in the hundreds here; what comes in front of its modules learns in units of 1.
+        branch.fire5.squeeze.weight.data.mul_(teachers.entrance_unit)
         for name in NEW:
             conv = getattr(branch, name)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
@@ -296,7 +299,7 @@ def recognition_loss(student: Student, teachers: Teachers, x: Tensor, temperatur
     logits = teachers.logits(guess).float() / temperature
     divergence = F.kl_div(logits.log_softmax(1), answer.softmax(1), reduction="batchmean")
     return {
-        "entrance": relative_error(at_entrance, entrance),
+        "entrance": relative_error(at_entrance, entrance / teachers.entrance_unit),
         "map": ((guess - taught) / teachers.unit).square().mean(),
         "pooled": ((guess.mean((2, 3)) - taught.mean((2, 3))) / teachers.pooled_unit).square().mean(),
         "logits": LOGITS_WEIGHT * temperature**2 * divergence,

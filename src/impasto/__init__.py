@@ -30,6 +30,8 @@ _HOME = {
     "train": "impasto.classify",
 }
 
+_ROOMS = ("classify", "data", "encoders", "errors", "images", "report", "style")
+
 __all__ = [
     "Classifier",
     "ImpastoError",
@@ -47,6 +49,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    if name in _ROOMS:
+        return import_module(f"impasto.{name}")
     raise AttributeError(f"module 'impasto' has no attribute {name!r}")
 
 

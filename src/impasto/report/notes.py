@@ -21,7 +21,9 @@ def dataset_notes(dataset: DatasetRecord, sheet: Sheet, thumbnails: Thumbnails) 
     if thumbnails.changed:
         notes.append(f"Changed since they were recorded, so not shown: {listing(thumbnails.changed)}.")
     if any(head.image is None for head in (*sheet.columns, *(row.head for row in sheet.rows))):
-        notes.append("Photos or style pictures that are no longer where they were are left blank; --sources names other folders.")
+        notes.append(
+            "Photos or style pictures that are no longer where they were are left blank; --sources names other folders."
+        )
     return notes
 
 
