@@ -1,0 +1,160 @@
+"""Feed-forward style networks: one forward pass repaints a picture (Johnson, Alahi and Fei-Fei 2016).
+
+Every network maps B x 3 x H x W, RGB in 0..1, to B x 3 x H' x W' on the same scale; values outside 0..1 are for the
+caller to clip, at the very end. What a network's training used instead (0..255, say) is inside.
+
+    EngstromNet         R0's network: zero padding, transposed convolutions, tanh
+    PyTorchExamplesNet  the one of pytorch/examples: reflection padding, nearest neighbour and convolution
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# R0's instance norm; pytorch/examples uses PyTorch's own default.
+ENGSTROM_EPS = 1e-3
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return TensorFlow's SAME padding before and after one axis of ``size`` pixels; the odd pixel comes after.
+
+    >>> same_padding(474, 3, 2), same_padding(475, 3, 2), same_padding(10, 9, 1)
+    ((0, 1), (1, 1), (4, 4))
+    """
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv(nn.Module):
+    """Convolution without bias, padded by zeros as TensorFlow's SAME, and instance norm; key names as published."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.trunc_normal_(nn.Conv2d(inputs, outputs, kernel).weight.data, std=0.1))
+        self.norm = nn.InstanceNorm2d(outputs, eps=ENGSTROM_EPS, affine=True)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map B x C x H x W to B x outputs x ceil(H / stride) x ceil(W / stride)."""
+        kernel = self.weight.shape[-1]
+        rows, columns = (same_padding(side, kernel, self.stride) for side in x.shape[2:])
+        result: Tensor = self.norm(F.conv2d(F.pad(x, (*columns, *rows)), self.weight, stride=self.stride))
+        return result
+
+
+class SameUpConv(nn.Module):
+    """Transposed 3x3 convolution of stride 2 as TensorFlow's SAME (twice the size), and instance norm."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.trunc_normal_(nn.ConvTranspose2d(inputs, outputs, 3).weight.data, std=0.1))
+        self.norm = nn.InstanceNorm2d(outputs, eps=ENGSTROM_EPS, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map B x C x H x W to B x outputs x 2H x 2W."""
+        height, width = x.shape[2:]
+        # The whole result has 2n + 1 pixels. SAME pads the forward convolution after the picture, so the last goes.
+        whole = F.conv_transpose2d(x, self.weight, stride=2)[..., : 2 * height, : 2 * width]
+        result: Tensor = self.norm(whole)
+        return result
+
+
+class EngstromResidual(nn.Module):
+    """Two 3x3 convolutions with a bridge; no ReLU behind the second."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = SameConv(channels, channels, 3), SameConv(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape."""
+        result: Tensor = x + self.conv2(self.conv1(x).relu())
+        return result
+
+
+class EngstromNet(nn.Module):
+    """R0's generator: Johnson et al. 2016 with instance norm (Ulyanov et al. 2016), in Engstrom's variant.
+
+    The last convolution is normalised, too, and ``tanh(x) * 150 + 127.5`` follows. Sides become the next multiple
+    of 4. Zero padding paints a coloured frame, see ``apply``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = SameConv(3, 32, 9), SameConv(32, 64, 3, 2), SameConv(64, 128, 3, 2)
+        self.res1, self.res2, self.res3, self.res4, self.res5 = (EngstromResidual(128) for _ in range(5))
+        self.up1, self.up2 = SameUpConv(128, 64), SameUpConv(64, 32)
+        self.conv_out = SameConv(32, 3, 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Repaint B x 3 x H x W."""
+        x = x * 255
+        for layer in (self.conv1, self.conv2, self.conv3):
+            x = layer(x).relu()
+        for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
+            x = block(x)
+        for up in (self.up1, self.up2):
+            x = up(x).relu()
+        result: Tensor = (self.conv_out(x).tanh() * 150 + 127.5) / 255
+        return result
+
+
+class ReflectConv(nn.Module):
+    """Convolution with bias, its input mirrored at the border; key names as in pytorch/examples."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, enlarge: bool = False) -> None:
+        super().__init__()
+        self.conv2d = nn.Conv2d(inputs, outputs, kernel, stride)
+        self.padding, self.enlarge = kernel // 2, enlarge
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve; with ``enlarge`` every pixel is doubled before (Odena et al. 2016: no checkerboard)."""
+        if self.enlarge:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        result: Tensor = self.conv2d(F.pad(x, (self.padding,) * 4, mode="reflect"))
+        return result
+
+
+class ExamplesResidual(nn.Module):
+    """Two 3x3 convolutions with instance norm and a bridge."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = ReflectConv(channels, channels, 3), ReflectConv(channels, channels, 3)
+        self.in1, self.in2 = (nn.InstanceNorm2d(channels, affine=True) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape."""
+        result: Tensor = x + self.in2(self.conv2(self.in1(self.conv1(x)).relu()))
+        return result
+
+
+class PyTorchExamplesNet(nn.Module):
+    """The network of pytorch/examples (fast_neural_style), ``width`` channels at full size (32 there)."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        w = width
+        self.conv1, self.conv2, self.conv3 = (
+            ReflectConv(3, w, 9),
+            ReflectConv(w, 2 * w, 3, 2),
+            ReflectConv(2 * w, 4 * w, 3, 2),
+        )
+        self.in1, self.in2, self.in3 = (nn.InstanceNorm2d(k * w, affine=True) for k in (1, 2, 4))
+        self.res1, self.res2, self.res3, self.res4, self.res5 = (ExamplesResidual(4 * w) for _ in range(5))
+        self.deconv1, self.deconv2 = ReflectConv(4 * w, 2 * w, 3, enlarge=True), ReflectConv(2 * w, w, 3, enlarge=True)
+        self.in4, self.in5 = nn.InstanceNorm2d(2 * w, affine=True), nn.InstanceNorm2d(w, affine=True)
+        self.deconv3 = ReflectConv(w, 3, 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Repaint B x 3 x H x W; sides become the next multiple of 4."""
+        x = x * 255
+        for conv, norm in ((self.conv1, self.in1), (self.conv2, self.in2), (self.conv3, self.in3)):
+            x = norm(conv(x)).relu()
+        for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
+            x = block(x)
+        for conv, norm in ((self.deconv1, self.in4), (self.deconv2, self.in5)):
+            x = norm(conv(x)).relu()
+        result: Tensor = self.deconv3(x) / 255
+        return result
