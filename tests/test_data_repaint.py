@@ -136,11 +136,12 @@ def test_corrupt_pictures_are_named_and_set_aside(folders: tuple[Path, Path, Pat
     (styles / "text.jpg").write_text("no picture")
     paint_noise(styles / "dot.png", 1, (1, 1))
     paint_noise(photos / "dogs" / "thin.png", 1, (500, 3))
+    paint_noise(photos / "cats" / "one.png", 1, (1, 1))
     result = repaint_folder(photos, styles, out, RepaintConfig(TINY))
     assert result.painted == 20
     with (out / "rejected.csv").open() as file:
         rejected = {row["path"]: row["reason"] for row in csv.DictReader(file)}
-    bad = {"cats/half.jpg", "dogs/empty.png", "dogs/thin.png", "birds", "text.jpg", "dot.png"}
+    bad = {"cats/half.jpg", "cats/one.png", "dogs/empty.png", "dogs/thin.png", "birds", "text.jpg", "dot.png"}
     assert rejected.keys() == bad
     assert all(Path(path).name in reason for path, reason in rejected.items())
 

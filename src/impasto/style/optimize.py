@@ -34,6 +34,8 @@ from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, 
 
 # Pixels of the shorter side below which the deeper layers of the encoders have nothing left to see.
 SMALLEST_SIDE = 32
+# Photos may be enlarged, but a dot or a line holds nothing that could be repainted.
+SMALLEST_PHOTO = 8
 
 PictureLike = str | Path | Picture
 
@@ -205,7 +207,12 @@ class Painter:
             )
 
     def check_content(self, picture: Picture) -> None:
-        """Raise PictureSizeError for a photo that would be too small when painted at the configuration's size."""
+        """Raise PictureSizeError for a photo that is too small, or would be at the configuration's size."""
+        if min(picture.image.size) < SMALLEST_PHOTO:
+            raise PictureSizeError(
+                f"{picture.path} is {picture.image.width}x{picture.image.height} pixels: nothing to repaint.",
+                f"A photo needs {SMALLEST_PHOTO} pixels a side.",
+            )
         width, height = resize_long(picture.image, self.config.size).size
         if min(width, height) < SMALLEST_SIDE:
             raise PictureSizeError(
