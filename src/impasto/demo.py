@@ -33,9 +33,9 @@ class DemoConfig:
 
     content: Path | None = None
     styles: Path | None = None
-    size: int = 192
-    steps: int = 40
-    epochs: int = 12
+    size: int = 224
+    steps: int = 50
+    epochs: int = 20
     fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)
     seed: int = 0
     device: str = "auto"
