@@ -21,6 +21,7 @@ from impasto.encoders.encoder import canonical_layer
 from impasto.encoders.registry import IMAGENET_MEAN, IMAGENET_STD
 from impasto.encoders.weights import obtain_weights
 from impasto.errors import MissingWeightsError, PictureSizeError, UnknownNameError, UsageError, WrongWeightsError
+from impasto.files import file_digest
 
 SMALL = ("squeezenet1_0", "squeezenet1_1", "alexnet", "resnet18", "vgg19-16x", "vgg19-blocks1-3", "impasto-vgg")
 
@@ -41,8 +42,10 @@ def test_every_named_layer_can_be_reached_in_order_of_depth(name: str) -> None:
     encoder = random_encoder(name)
     with torch.no_grad():
         maps = encoder(picture(encoder.input_size // 2), list(encoder.layers))
-    heights = [activation.shape[2] for activation in maps.values()]
-    assert heights == sorted(heights, reverse=True)
+    on_branch = {name: encoder.path_of(name).startswith("branch.") for name in maps}
+    for chain in (True, False):
+        heights = [activation.shape[2] for name, activation in maps.items() if on_branch[name] == chain]
+        assert heights == sorted(heights, reverse=True)
     assert all(torch.isfinite(activation).all() for activation in maps.values())
     spec = ENCODERS[name]
     assert {*spec.style_layers, *spec.content_layers, spec.recognition} <= maps.keys()
@@ -227,7 +230,9 @@ def test_a_file_is_used_as_it_is(nowhere: Path, suffix: str) -> None:
 
 def test_weights_are_found_in_the_named_folder(nowhere: Path) -> None:
     saved(random_encoder("squeezenet1_0"), nowhere / "weights" / "squeezenet1_0-features.safetensors")
-    assert load_encoder("squeezenet1_0").identity()["weights"] == "squeezenet1_0-features.safetensors"
+    identity = load_encoder("squeezenet1_0").identity()
+    assert identity["sha256"] == file_digest(nowhere / "weights" / "squeezenet1_0-features.safetensors")
+    assert "squeezenet1_0-features" not in str(identity)  # a file that was renamed is the same file
 
 
 def test_without_network_and_file_the_error_says_where_to_put_which(nowhere: Path) -> None:

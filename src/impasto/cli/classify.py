@@ -219,9 +219,11 @@ def _show_evaluation(evaluation: Evaluation, folder: Path, quiet: bool) -> None:
             for item in confusion.per_class
         ],
     )
+    # Numbers in place of names keep the columns narrow enough for a terminal.
+    rows = zip(confusion.classes, confusion.counts, strict=True)
     print_table(
-        ["is \\ taken for", *confusion.classes],
-        [[name, *map(str, counts)] for name, counts in zip(confusion.classes, confusion.counts, strict=True)],
+        ["is \\ taken for", *(str(number) for number in range(1, len(confusion.classes) + 1))],
+        [[f"{number} {name}", *map(str, counts)] for number, (name, counts) in enumerate(rows, 1)],
     )
     remark(f"One row a picture: {folder / 'predictions.csv'}", hidden=quiet)
 
