@@ -348,3 +348,16 @@ def test_public_names_are_all_there() -> None:
     assert set(dir(impasto)) == set(impasto.__all__)
     with pytest.raises(AttributeError):
         impasto.stylise  # noqa: B018
+
+
+def test_auto_precision_is_fast_only_where_the_encoder_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impasto.runtime._has_fast_bf16", lambda _: True)
+    dtypes = {
+        name: Painter(StylizeConfig(encoder=name, weights="random")).dtype
+        for name in ("squeezenet1_1", "vgg19-16x", "squeezenet1_1+vgg19-16x")
+    }
+    assert list(dtypes.values()) == [torch.float32, torch.bfloat16, torch.bfloat16]
+    asked = StylizeConfig(encoder="squeezenet1_1", weights="random", precision="bf16")
+    assert Painter(asked).dtype == torch.bfloat16
+    paper = StylizeConfig(preset="gatys2015", encoder="vgg19-16x", weights="random")
+    assert Painter(paper).dtype == torch.float32

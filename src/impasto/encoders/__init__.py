@@ -9,7 +9,7 @@ torch.Size([1, 512, 8, 8])
 
 from impasto.encoders.composed import ComposedEncoder
 from impasto.encoders.encoder import Encoder
-from impasto.encoders.load import AnyEncoder, default_layers, encoder_spec, load_encoder
+from impasto.encoders.load import AnyEncoder, default_layers, encoder_spec, gains_from_bf16, load_encoder
 from impasto.encoders.registry import DEFAULT_ENCODER, ENCODERS, EncoderSpec
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "EncoderSpec",
     "default_layers",
     "encoder_spec",
+    "gains_from_bf16",
     "load_encoder",
 ]

@@ -39,6 +39,11 @@ def default_layers(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return spec.content_layers, spec.style_layers
 
 
+def gains_from_bf16(name: str) -> bool:
+    """Whether an encoder, or a part of a composition, was seen to be faster in bf16 than in float32."""
+    return any(encoder_spec(part).fast_in_bf16 for part in name.split("+"))
+
+
 def load_encoder(
     name: str = DEFAULT_ENCODER,
     *,

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto._version import __version__
-from impasto.encoders import AnyEncoder, default_layers, load_encoder
+from impasto.encoders import AnyEncoder, default_layers, gains_from_bf16, load_encoder
 from impasto.errors import PictureSizeError, UsageError
 from impasto.images import Picture, open_picture, resize_long, save_picture, to_tensor
 from impasto.runs import to_plain
@@ -89,8 +89,8 @@ class Painter:
         config = self.config
         self.preset: Preset = preset_of(config)
         self.device = choose_device(config.device)
-        precision = "fp32" if config.precision == "auto" and not self.preset.fast_precision else config.precision
-        self.dtype = choose_dtype(precision, self.device)
+        fast = self.preset.fast_precision and gains_from_bf16(config.encoder)
+        self.dtype = choose_dtype("fp32" if config.precision == "auto" and not fast else config.precision, self.device)
         if self.encoder is None:
             self.encoder = load_encoder(
                 config.encoder,
