@@ -18,16 +18,23 @@ def register(app: typer.Typer) -> None:
 
 
 def stylize(
+    context: typer.Context,
     content: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
     style: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--style", "-s", help="Style picture, with a weight if several: a.jpg:2", show_default=False),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="PNG, JPEG, WebP or TIFF.", show_default="<content>--<style>.png"),
     ] = None,
-    size: Annotated[int, typer.Option(help="Longer side in pixels.")] = 512,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Repaint in one pass with this network: a name of `impasto network list`, or a file."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Longer side in pixels.", show_default="512; the photo's with --network")
+    ] = None,
     strength: Annotated[float, typer.Option(help="0..1: more photo or more style.")] = 0.5,
     preset: Annotated[str, typer.Option(help="default, or gatys2015 for R1's equations.")] = "default",
     steps: Annotated[int | None, typer.Option(help="Optimisation steps in all.", show_default="the preset's")] = None,
@@ -49,18 +56,24 @@ def stylize(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Repaint a picture in the style of another. Ctrl-C keeps the best until then."""
+    """Repaint a picture in the style of another, or with a network. Ctrl-C keeps the best until then."""
     from impasto.images import open_picture
     from impasto.style.config import config_from
     from impasto.style.optimize import Painter
 
+    if network is not None:
+        _check_options(context)
+        _paint_fast(content, network, output, size, depth, device, quiet, as_json)
+        return
+    if not style:
+        raise UsageError("no style was given.", "Give --style PICTURE, or --network NAME.")
     paths, shares = _styles(style)
     config = config_from(
         {
             "preset": preset,
             "encoder": encoder,
             "weights": weights,
-            "size": size,
+            "size": 512 if size is None else size,
             "steps": steps,
             "strength": strength,
             "ratio": ratio,
@@ -89,6 +102,42 @@ def stylize(
         typer.echo(str(target))
     if result.interrupted:
         raise KeyboardInterrupt
+
+
+def _check_options(context: typer.Context) -> None:
+    """Refuse options that mean nothing to a network, rather than ignore them."""
+    known = {"content", "output", "network", "size", "depth", "device", "quiet", "as_json"}
+    for name in context.params.keys() - known:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} has no meaning with --network.", "A network paints in the style it has learned."
+            )
+
+
+def _paint_fast(
+    content: Path,
+    network: str,
+    output: Path | None,
+    size: int | None,
+    depth: int,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from impasto.images import open_picture
+    from impasto.style.apply import FastConfig, FastPainter
+
+    painter = FastPainter(FastConfig(network, size, device))
+    result = painter.paint(open_picture(content))
+    target = output or Path(f"{content.stem}--{painter.network.facts['name']}.png")
+    result.save(target, depth=depth)
+    if as_json:
+        print_json({"output": target, "seconds": result.seconds, **result.provenance})
+        return
+    remark(f"{result.image.shape[3]}x{result.image.shape[2]} pixels in {human_time(result.seconds)}", hidden=quiet)
+    typer.echo(str(target))
 
 
 def _summary(trace: tuple[dict[str, float], ...], seconds: float) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto._version import __version__
 from impasto.encoders import AnyEncoder, default_layers, gains_from_bf16, load_encoder
 from impasto.errors import PictureSizeError, UsageError
-from impasto.images import Picture, open_picture, resize_long, save_picture, to_tensor
+from impasto.images import Picture, open_picture, resize_long, to_tensor
 from impasto.runs import to_plain
 from impasto.runtime import (
     OnProgress,
@@ -31,6 +31,7 @@ from impasto.style.config import Preset, StylizeConfig, config_from, preset_of
 from impasto.style.engine import Scale, optimise, plan_scales, resize
 from impasto.style.objective import Gatys2015Objective, NormalisedObjective, Objective
 from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, require_memory
+from impasto.style.result import Repaint
 
 # Pixels of the shorter side below which the deeper layers of the encoders have nothing left to see.
 SMALLEST_SIDE = 32
@@ -41,32 +42,18 @@ PictureLike = str | Path | Picture
 
 
 @dataclass(frozen=True)
-class StylizeResult:
-    """A repaint and how it was made.
+class StylizeResult(Repaint):
+    """A repaint by optimisation.
 
     Attributes:
-        image: 1 x 3 x H x W in 0..1.
-        alpha: transparency of the content picture at the result's size, or None.
-        provenance: what ``save`` writes into the file: inputs with hashes, configuration, versions.
         trace: one record a step: scale, and the loss with its terms.
         plan: the estimate made before the start.
-        seconds: wall time.
         interrupted: whether Ctrl-C ended it early; the image is the best until then.
     """
 
-    image: Tensor
-    alpha: Image.Image | None
-    provenance: dict[str, Any]
     trace: tuple[dict[str, float], ...]
     plan: Plan
-    seconds: float
     interrupted: bool = False
-
-    def save(self, path: str | Path, *, depth: int = 8, quality: int = 95) -> Path:
-        """Write PNG, JPEG, WebP or TIFF with the provenance inside; ``depth`` 16 needs TIFF."""
-        path = Path(path)
-        save_picture(self.image, path, provenance=self.provenance, alpha=self.alpha, depth=depth, quality=quality)
-        return path
 
 
 @dataclass
@@ -141,7 +128,7 @@ class Painter:
         image = resize(best[-1], *photo.shape[2:]) if best else photo
         alpha = content.alpha.resize((plan.width, plan.height)) if content.alpha else None
         provenance = self._provenance(content, styles, len(trace), interrupted)
-        return StylizeResult(image.clamp(0, 1).cpu(), alpha, provenance, tuple(trace), plan, watch.seconds, interrupted)
+        return StylizeResult(image.clamp(0, 1).cpu(), alpha, provenance, watch.seconds, tuple(trace), plan, interrupted)
 
     def _paint_scales(
         self,
