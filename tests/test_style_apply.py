@@ -67,6 +67,34 @@ def test_the_network_sees_the_picture_mirrored_and_its_place_is_kept() -> None:
     assert torch.equal(seen[0][:, :, 31, 32:102], image[:, :, 1, :])
 
 
+@pytest.mark.parametrize("network", [EngstromNet(), PyTorchExamplesNet(4)], ids=["engstrom", "examples"])
+@pytest.mark.parametrize(("width", "height"), [(70, 50), (3, 41), (1, 1), (130, 97)])
+def test_layer_by_layer_gives_what_one_piece_gives(network: EngstromNet, width: int, height: int) -> None:
+    """With weights that make instance norm matter: statistics of strips would be far off."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        if parameter.ndim == 1:
+            parameter.data.uniform_(0.5, 1.5, generator=generator)
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels[: height // 2] //= 8  # dark above: each strip has other statistics than the whole
+    image = Image.fromarray(pixels)
+    whole = apply_network(network, to_tensor(image)).clamp(0, 1)
+    for memory in (1, 2_000_000):
+        streamed = apply_module.apply_streamed(network, image, memory)
+        assert streamed.shape == whole.shape
+        assert (streamed - whole).abs().max() < 2e-5
+
+
+def test_little_memory_streams_and_saves_the_same_picture(library: Path, photo: Path, tmp_path: Path) -> None:
+    pictures = []
+    for memory in ("1", "0.0001"):
+        target = tmp_path / f"{memory}.png"
+        arguments = ["stylize", str(photo), "--network", "tiny", "--memory", memory, "-o", str(target)]
+        assert CliRunner().invoke(main.app, arguments).exit_code == 0
+        pictures.append(np.asarray(Image.open(target), dtype=int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
 def test_no_frame_is_painted(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R0's network pads with zeros; what that paints at the rim must be gone, a wider frame being the truth."""
     network = EngstromNet().eval()
@@ -146,6 +174,8 @@ def test_import_list_and_paint_on_the_command_line(library: Path, photo: Path, t
     [
         (["--network", "tiny", "--steps", "3"], "--steps has no meaning"),
         (["--network", "tiny", "--style", "a.jpg"], "--style has no meaning"),
+        (["--network", "tiny", "--memory", "0"], "no memory"),
+        (["--style", "a.jpg", "--memory", "2"], "--memory has no meaning"),
         ([], "no style was given"),
     ],
 )

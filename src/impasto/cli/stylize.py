@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Seed, Weights, print_json, progress_bar, remark
 from impasto.errors import UsageError
 from impasto.runtime import human_time
+
+if TYPE_CHECKING:
+    from impasto.style.apply import FastConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +53,9 @@ def stylize(
     pooling: Annotated[str, typer.Option(help="max or average.")] = "max",
     padding: Annotated[str, typer.Option(help="zeros, replicate or reflect.")] = "zeros",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    memory: Annotated[
+        float | None, typer.Option(help="With --network: GB to use at most.", show_default="half of what is free")
+    ] = None,
     depth: Annotated[int, typer.Option(help="Bits a channel: 8, or 16 for TIFF.")] = 8,
     device: Device = "auto",
     seed: Seed = 0,
@@ -58,15 +64,19 @@ def stylize(
 ) -> None:
     """Repaint a picture in the style of another, or with a network. Ctrl-C keeps the best until then."""
     from impasto.images import open_picture
+    from impasto.style.apply import FastConfig
     from impasto.style.config import config_from
     from impasto.style.optimize import Painter
 
     if network is not None:
         _check_options(context)
-        _paint_fast(content, network, output, size, depth, device, quiet, as_json)
+        limit = None if memory is None else int(memory * 2**30)
+        _paint_fast(content, FastConfig(network, size, limit, device), output, depth, quiet, as_json)
         return
     if not style:
         raise UsageError("no style was given.", "Give --style PICTURE, or --network NAME.")
+    if memory is not None:
+        raise UsageError("--memory has no meaning without --network.", "The plan says what --size would fit.")
     paths, shares = _styles(style)
     config = config_from(
         {
@@ -106,7 +116,7 @@ def stylize(
 
 def _check_options(context: typer.Context) -> None:
     """Refuse options that mean nothing to a network, rather than ignore them."""
-    known = {"content", "output", "network", "size", "depth", "device", "quiet", "as_json"}
+    known = {"content", "output", "network", "size", "memory", "depth", "device", "quiet", "as_json"}
     for name in context.params.keys() - known:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
@@ -118,18 +128,16 @@ def _check_options(context: typer.Context) -> None:
 
 def _paint_fast(
     content: Path,
-    network: str,
+    config: FastConfig,
     output: Path | None,
-    size: int | None,
     depth: int,
-    device: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
     from impasto.images import open_picture
-    from impasto.style.apply import FastConfig, FastPainter
+    from impasto.style.apply import FastPainter
 
-    painter = FastPainter(FastConfig(network, size, device))
+    painter = FastPainter(config)
     result = painter.paint(open_picture(content))
     target = output or Path(f"{content.stem}--{painter.network.facts['name']}.png")
     result.save(target, depth=depth)

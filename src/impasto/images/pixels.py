@@ -9,6 +9,9 @@ from PIL import Image, ImageOps
 
 from impasto.errors import NumericalError, UsageError
 
+# Rows of a picture that are converted at once.
+_STRIP = 256
+
 
 def resize_long(image: Image.Image, size: int) -> Image.Image:
     """Return ``image`` with its long side ``size`` pixels (Lanczos), its aspect kept, no side below 1.
@@ -70,11 +73,14 @@ def to_array(tensor: torch.Tensor, depth: int) -> npt.NDArray[np.unsignedinteger
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.numel() == 0:
         raise UsageError(f"a picture is a tensor of shape 1x3xHxW or 3xHxW, not {tuple(tensor.shape)}.")
-    values = tensor.detach().to("cpu", torch.float32)
-    if not bool(values.isfinite().all()):
-        raise NumericalError("the picture holds NaN or infinite values.", "Try precision fp32.")
     top = 2**depth - 1
-    return values.clamp(0, 1).mul(top).round().permute(1, 2, 0).numpy().astype(f"uint{depth}")
+    array = np.empty((*tensor.shape[1:], 3), dtype=f"uint{depth}")
+    for first in range(0, len(array), _STRIP):  # in strips: a large picture exists twice and not five times
+        values = tensor[:, first : first + _STRIP].detach().to("cpu", torch.float32)
+        if not bool(values.isfinite().all()):
+            raise NumericalError("the picture holds NaN or infinite values.", "Try precision fp32.")
+        array[first : first + _STRIP] = values.clamp(0, 1).mul(top).round().permute(1, 2, 0).numpy()
+    return array
 
 
 def _scaled(image: Image.Image, size: int, side: int) -> Image.Image:

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from impasto._version import __version__
 from impasto.errors import UsageError
 from impasto.images import Picture, open_picture, resize_long, to_tensor
 from impasto.runs import to_plain
-from impasto.runtime import Stopwatch, choose_device, deterministic
+from impasto.runtime import Stopwatch, available_memory, choose_device, deterministic
 from impasto.style.checkpoints import StyleNetwork
 from impasto.style.library import open_network
+from impasto.style.networks import Stage
 from impasto.style.result import Repaint
+from impasto.style.streaming import Rows, stream
 
 # Pixels of mirrored picture around the picture, cut off again: networks with zero padding paint a coloured frame of
 # about 20 pixels, and 32 take all of it away (64 and 128 look the same).
 FRAME = 32
 # Networks halve the size twice; a picture whose sides are multiples of this comes back in its own size.
 MULTIPLE = 4
+# Bytes a pixel that the usual networks of 32 channels were seen to take at their peak, in one piece.
+WHOLE_BYTES = 900
+# Bytes a pixel of a strip: input and output of the widest layer, and what the convolution needs for itself.
+STRIP_BYTES = 2000
+LEAST_STRIP = 8
+
+
+class StreamedNetwork(Protocol):
+    """A network that can be computed stage by stage."""
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Bring RGB in 0..1 to what the first stage takes."""
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Bring what the last stage gives to RGB in 0..1."""
+
+    def stages(self) -> list[Stage]:
+        """Return the computation between the two."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +55,21 @@ class FastConfig:
     Attributes:
         network: a name of ``impasto network list``, or a file of any known format.
         size: longer side of the result in pixels; None keeps the photo's.
+        memory: bytes; a picture that would need more is painted layer by layer through temporary files, more slowly and
+            to the same values but for rounding. None takes half of what is free.
         device: see ``runtime``.
     """
 
     network: str
     size: int | None = None
+    memory: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.size is not None and not 1 <= self.size <= 16384:
             raise UsageError(f"size {self.size} is not allowed.", "Allowed: 1 .. 16384 pixels.")
+        if self.memory is not None and self.memory <= 0:
+            raise UsageError("no memory at all is too little.", "Give --memory as GB, 2 for instance.")
 
 
 class FastPainter:
@@ -66,7 +94,7 @@ class FastPainter:
         watch = Stopwatch()
         image = content.image if self.config.size is None else resize_long(content.image, self.config.size)
         with deterministic():
-            painted = apply_network(self.module, to_tensor(image).to(self.device)).clamp(0, 1).cpu()
+            painted = self._painted(image)
         alpha = content.alpha.resize(image.size) if content.alpha else None
         provenance = {
             "made_by": f"impasto {__version__}",
@@ -78,6 +106,12 @@ class FastPainter:
         }
         return Repaint(painted, alpha, provenance, watch.seconds)
 
+    def _painted(self, image: Image.Image) -> Tensor:
+        budget = self.config.memory or available_memory() // 2
+        if self.device.type == "cpu" and image.width * image.height * WHOLE_BYTES > budget:
+            return apply_streamed(cast(StreamedNetwork, self.module), image, budget // 4)
+        return apply_network(self.module, to_tensor(image).to(self.device)).clamp(0, 1).cpu()
+
 
 @torch.no_grad()
 def apply_network(network: nn.Module, image: Tensor) -> Tensor:
@@ -87,21 +121,49 @@ def apply_network(network: nn.Module, image: Tensor) -> Tensor:
     to be mirrored its outermost pixels are repeated.
     """
     height, width = image.shape[2:]
-    framed = _framed(_framed(image, width, dim=3), height, dim=2)
+    rows, columns = (torch.from_numpy(_mirrored(side)).to(image.device) for side in (height, width))
+    framed = image[:, :, rows][:, :, :, columns]
     painted: Tensor = network(framed.contiguous(memory_format=torch.channels_last))
     return painted[:, :, FRAME : FRAME + height, FRAME : FRAME + width]
 
 
-def _framed(image: Tensor, side: int, dim: int) -> Tensor:
-    """Add ``FRAME`` pixels before one axis and as many after it, and what is missing to a multiple of 4."""
-    before, after = FRAME, FRAME + -side % MULTIPLE
-    mirrored = min(before, side - 1), min(after, side - 1)
-    rest = before - mirrored[0], after - mirrored[1]
+@torch.no_grad()
+def apply_streamed(network: StreamedNetwork, image: Image.Image, memory: int) -> Tensor:
+    """Do what ``apply_network`` does with a picture of any size, layer by layer through temporary files.
 
-    def both(amounts: tuple[int, int]) -> tuple[int, int, int, int]:
-        return (*amounts, 0, 0) if dim == 3 else (0, 0, *amounts)
+    Args:
+        network: one that can tell its stages.
+        image: RGB.
+        memory: bytes that the strips may take, besides the result (1 x 3 x H x W, float32, in 0..1) and the picture.
+    """
+    pixels = np.asarray(image.convert("RGB"))
+    height, width = pixels.shape[:2]
+    rows, columns = _mirrored(height), _mirrored(width)
 
-    return F.pad(F.pad(image, both(mirrored), mode="reflect"), both(rest), mode="replicate")
+    def read(first: int, last: int) -> Tensor:
+        part = torch.from_numpy(pixels[rows[first:last]][:, columns])
+        return network.enter(part.permute(2, 0, 1).unsqueeze(0).float() / 255)
+
+    strip = max(LEAST_STRIP, memory // (STRIP_BYTES * len(columns)))
+    result = torch.empty(1, 3, height, width)
+    for first, painted in stream(network.stages(), Rows(3, len(rows), len(columns), read), strip):
+        low, high = max(first, FRAME), min(first + painted.shape[2], FRAME + height)
+        if low < high:
+            inner = painted[:, :, low - first : high - first, FRAME : FRAME + width]
+            result[:, :, low - FRAME : high - FRAME] = network.leave(inner).clamp_(0, 1)
+    return result
+
+
+def _mirrored(side: int) -> npt.NDArray[np.intp]:
+    """Return, for a side of the framed picture, which pixel of the bare one stands at each place.
+
+    >>> _mirrored(100)[:3], _mirrored(100)[30:34], len(_mirrored(101))
+    (array([32, 31, 30]), array([2, 1, 0, 1]), 168)
+    """
+    places = np.arange(-FRAME, side + FRAME + -side % MULTIPLE)
+    before = np.minimum(-places, side - 1)
+    after = np.maximum(2 * (side - 1) - places, 0)
+    return np.where(places < 0, before, np.where(places >= side, after, places))
 
 
 def repaint_fast(

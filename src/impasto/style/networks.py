@@ -9,11 +9,38 @@ caller to clip, at the very end. What a network's training used instead (0..255,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 # R0's instance norm; pytorch/examples uses PyTorch's own default.
 ENGSTROM_EPS = 1e-3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One convolution with what follows it, described so that it can be computed on some rows of a picture.
+
+    Attributes:
+        kernel: weights, outputs x inputs x k x k; transposed ones inputs x outputs x k x k.
+        bias: one number an output channel, or None.
+        stride: 2 halves the size, or doubles it where ``transposed`` or ``enlarge``.
+        padding: "zeros" as TensorFlow's SAME, or "reflect".
+        norm: instance norm behind it.
+        relu: whether a ReLU follows.
+        bridge: number of stages back from whose output is added at the end, 0 for none.
+    """
+
+    kernel: Tensor
+    bias: Tensor | None = None
+    stride: int = 1
+    padding: str = "zeros"
+    transposed: bool = False
+    enlarge: bool = False
+    norm: nn.InstanceNorm2d | None = None
+    relu: bool = False
+    bridge: int = 0
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -89,15 +116,37 @@ class EngstromNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Repaint B x 3 x H x W."""
-        x = x * 255
+        x = self.enter(x)
         for layer in (self.conv1, self.conv2, self.conv3):
             x = layer(x).relu()
         for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
             x = block(x)
         for up in (self.up1, self.up2):
             x = up(x).relu()
-        result: Tensor = (self.conv_out(x).tanh() * 150 + 127.5) / 255
-        return result
+        return self.leave(self.conv_out(x))
+
+    @staticmethod
+    def enter(x: Tensor) -> Tensor:
+        """Bring RGB in 0..1 to what the first stage takes."""
+        return x * 255
+
+    @staticmethod
+    def leave(x: Tensor) -> Tensor:
+        """Bring what the last stage gives to RGB in 0..1."""
+        return (x.tanh() * 150 + 127.5) / 255
+
+    def stages(self) -> list[Stage]:
+        """Return the same computation stage by stage, for pictures that do not fit into memory."""
+        stages = [_same(layer, relu=True) for layer in (self.conv1, self.conv2, self.conv3)]
+        for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
+            stages += [_same(block.conv1, relu=True), _same(block.conv2, bridge=2)]
+        for up in (self.up1, self.up2):
+            stages.append(Stage(up.weight, stride=2, transposed=True, norm=up.norm, relu=True))
+        return [*stages, _same(self.conv_out)]
+
+
+def _same(layer: SameConv, *, relu: bool = False, bridge: int = 0) -> Stage:
+    return Stage(layer.weight, stride=layer.stride, norm=layer.norm, relu=relu, bridge=bridge)
 
 
 class ReflectConv(nn.Module):
@@ -149,12 +198,36 @@ class PyTorchExamplesNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Repaint B x 3 x H x W; sides become the next multiple of 4."""
-        x = x * 255
+        x = self.enter(x)
         for conv, norm in ((self.conv1, self.in1), (self.conv2, self.in2), (self.conv3, self.in3)):
             x = norm(conv(x)).relu()
         for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
             x = block(x)
         for conv, norm in ((self.deconv1, self.in4), (self.deconv2, self.in5)):
             x = norm(conv(x)).relu()
-        result: Tensor = self.deconv3(x) / 255
-        return result
+        return self.leave(self.deconv3(x))
+
+    @staticmethod
+    def enter(x: Tensor) -> Tensor:
+        """Bring RGB in 0..1 to what the first stage takes."""
+        return x * 255
+
+    @staticmethod
+    def leave(x: Tensor) -> Tensor:
+        """Bring what the last stage gives to RGB in 0..1."""
+        return x / 255
+
+    def stages(self) -> list[Stage]:
+        """Return the same computation stage by stage, for pictures that do not fit into memory."""
+        down = ((self.conv1, self.in1), (self.conv2, self.in2), (self.conv3, self.in3))
+        stages = [_reflect(conv, norm, relu=True) for conv, norm in down]
+        for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
+            stages += [_reflect(block.conv1, block.in1, relu=True), _reflect(block.conv2, block.in2, bridge=2)]
+        stages += [_reflect(up, norm, relu=True) for up, norm in ((self.deconv1, self.in4), (self.deconv2, self.in5))]
+        return [*stages, _reflect(self.deconv3, None)]
+
+
+def _reflect(layer: ReflectConv, norm: nn.InstanceNorm2d | None, *, relu: bool = False, bridge: int = 0) -> Stage:
+    conv = layer.conv2d
+    stride = 2 if layer.enlarge else conv.stride[0]
+    return Stage(conv.weight, conv.bias, stride, "reflect", enlarge=layer.enlarge, norm=norm, relu=relu, bridge=bridge)
