@@ -17,8 +17,10 @@ from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
 from impasto.files import file_digest
 from impasto.images import open_picture, provenance, to_tensor
 from impasto.style import apply as apply_module
-from impasto.style.apply import FastConfig, FastPainter, apply_network, repaint_fast
+from impasto.style.apply import FastPainter, Network, apply_network, repaint_fast
 from impasto.style.checkpoints import StyleNetwork, save_network
+from impasto.style.config import FastConfig
+from impasto.style.impasto_net import ImpastoNet
 from impasto.style.library import list_networks, open_network
 from impasto.style.networks import EngstromNet, PyTorchExamplesNet
 
@@ -49,7 +51,7 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (41, 62), (64, 64), (33, 2)])
 def test_any_size_comes_back_in_its_own(shape: tuple[int, int]) -> None:
-    for network in (PyTorchExamplesNet(4), EngstromNet()):
+    for network in (PyTorchExamplesNet(4), EngstromNet(), ImpastoNet(6, 1)):
         painted = apply_network(network, torch.rand(2, 3, *shape))
         assert painted.shape == (2, 3, *shape)
         assert torch.isfinite(painted).all()
@@ -57,9 +59,10 @@ def test_any_size_comes_back_in_its_own(shape: tuple[int, int]) -> None:
 
 def test_the_network_sees_the_picture_mirrored_and_its_place_is_kept() -> None:
     image = torch.rand(1, 3, 50, 70)
-    assert torch.equal(apply_network(torch.nn.Identity(), image), image)
     seen: list[torch.Tensor] = []
     probe = torch.nn.Identity()
+    probe.frame, probe.multiple = 32, 4
+    assert torch.equal(apply_network(probe, image), image)
     probe.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
     apply_network(probe, image)
     assert seen[0].shape == (1, 3, 116, 136)  # 50 + 64 and 70 + 64, to multiples of 4
@@ -67,9 +70,12 @@ def test_the_network_sees_the_picture_mirrored_and_its_place_is_kept() -> None:
     assert torch.equal(seen[0][:, :, 31, 32:102], image[:, :, 1, :])
 
 
-@pytest.mark.parametrize("network", [EngstromNet(), PyTorchExamplesNet(4)], ids=["engstrom", "examples"])
+NETWORKS = [EngstromNet(), PyTorchExamplesNet(4), ImpastoNet(6, 2)]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=["engstrom", "examples", "impasto"])
 @pytest.mark.parametrize(("width", "height"), [(70, 50), (3, 41), (1, 1), (130, 97)])
-def test_layer_by_layer_gives_what_one_piece_gives(network: EngstromNet, width: int, height: int) -> None:
+def test_layer_by_layer_gives_what_one_piece_gives(network: Network, width: int, height: int) -> None:
     """With weights that make instance norm matter: statistics of strips would be far off."""
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
@@ -105,7 +111,7 @@ def test_no_frame_is_painted(shared: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with torch.no_grad():
         bare = network(photo)[:, :, :200, :280]
     framed = apply_network(network, photo)
-    monkeypatch.setattr(apply_module, "FRAME", 96)
+    monkeypatch.setattr(EngstromNet, "frame", 96)
     truth = apply_network(network, photo)
     error_bare, error_framed = ((each - truth)[..., band].abs().mean() for each in (bare, framed))
     assert error_framed < error_bare / 3
@@ -115,7 +121,7 @@ def test_a_repaint_keeps_size_alpha_and_how_it_was_made(photo: Path, tmp_path: P
     rgba = Image.open(photo).convert("RGBA")
     rgba.putalpha(Image.linear_gradient("L").resize(rgba.size))
     rgba.save(tmp_path / "clear.png")
-    result = repaint_fast(tmp_path / "clear.png", tiny())
+    result = repaint_fast(tmp_path / "clear.png", network=tiny())
     result.save(tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as saved:
         assert (saved.size, saved.mode) == ((45, 30), "RGBA")
@@ -123,7 +129,7 @@ def test_a_repaint_keeps_size_alpha_and_how_it_was_made(photo: Path, tmp_path: P
     assert made is not None
     assert made["content"]["sha256"] == file_digest(tmp_path / "clear.png")
     assert made["network"]["name"] == "tiny"
-    assert repaint_fast(photo, tiny(), size=90).image.shape == (1, 3, 60, 90)
+    assert repaint_fast(photo, network=tiny(), size=90).image.shape == (1, 3, 60, 90)
 
 
 def test_the_same_picture_twice(photo: Path, library: Path) -> None:
@@ -141,7 +147,8 @@ def test_networks_are_found_by_name_and_by_file(library: Path) -> None:
     (library / "broken.safetensors").write_bytes(b"no network")
     with pytest.raises(WrongWeightsError, match="broken"):
         open_network("broken")
-    broken, good = list_networks()
+    broken, embedded, good = list_networks()
+    assert (embedded.name, embedded.problem) == ("impasto-any", "")
     assert (broken.name, broken.network) == ("broken", None)
     assert "broken.safetensors" in broken.problem
     assert (good.name, good.problem) == ("tiny", "")
@@ -160,7 +167,11 @@ def test_import_list_and_paint_on_the_command_line(library: Path, photo: Path, t
     assert imported.exit_code == 0, imported.output
     assert (library / "sunset.safetensors").is_file()
     listed = json.loads(run.invoke(main.app, ["network", "list", "--json"]).stdout)
-    assert [(each["name"], each["licence"]) for each in listed] == [("sunset", "CC0"), ("tiny", "MIT")]
+    assert [(each["name"], each["licence"]) for each in listed] == [
+        ("impasto-any", "Apache-2.0"),
+        ("sunset", "CC0"),
+        ("tiny", "MIT"),
+    ]
     assert "sunset.pth" in run.invoke(main.app, ["network", "list"]).stdout
     arguments = ["stylize", str(photo), "--network", "sunset", "-o", str(tmp_path / "out.png"), "--json"]
     painted = json.loads(run.invoke(main.app, arguments).stdout)
@@ -173,9 +184,11 @@ def test_import_list_and_paint_on_the_command_line(library: Path, photo: Path, t
     ("arguments", "message"),
     [
         (["--network", "tiny", "--steps", "3"], "--steps has no meaning"),
-        (["--network", "tiny", "--style", "a.jpg"], "--style has no meaning"),
-        (["--network", "tiny", "--memory", "0"], "no memory"),
-        (["--style", "a.jpg", "--memory", "2"], "--memory has no meaning"),
+        (["--network", "tiny", "--style", "a.jpg"], "has one style"),
+        (["--network", "tiny", "--memory", "0"], "memory 0"),
+        (["--style", "a.jpg", "--memory", "2", "--method", "optimise"], "--memory has no meaning"),
+        (["--style", "a.jpg", "--memory", "2", "--encoder", "vgg19"], "--encoder has no meaning with --memory"),
+        (["--method", "fast"], "no style picture"),
         ([], "no style was given"),
     ],
 )

@@ -209,3 +209,23 @@ def human_time(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
     return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def parse_time(text: str) -> float:
+    """Return seconds from a number with a unit: s, m or h; a bare number is seconds.
+
+    >>> parse_time("90"), parse_time("30m"), parse_time("1.5h")
+    (90.0, 1800.0, 5400.0)
+
+    Raises:
+        UsageError: it is none.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no time.", "Write 90s, 30m or 2h.") from error
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{text!r} is no time.", "Write 90s, 30m or 2h.")
+    return seconds

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Seed, Weights, err, print_json, progress_bar, remark
+from impasto.cli.methods import choose_method
 from impasto.runtime import human_time
 
 app = typer.Typer(help="Make and mend labelled folders of pictures.", no_args_is_help=True)
@@ -20,6 +21,7 @@ def register(program: typer.Typer) -> None:
 
 @app.command("stylize")
 def stylize(
+    context: typer.Context,
     content: Annotated[
         Path, typer.Argument(help="Folder of photos, with class folders or without.", show_default=False)
     ],
@@ -27,9 +29,16 @@ def stylize(
     output: Annotated[Path, typer.Option("--output", "-o", help="The new data set.", show_default=False)],
     label: Annotated[str, typer.Option(help="Class of a repaint: style, or the photo's own class: content.")] = "style",
     originals: Annotated[bool, typer.Option("--originals", help="Include the untouched photos.")] = False,
+    method: Annotated[
+        str | None,
+        typer.Option(help="fast: one pass of a network; optimise: slow and close.", show_default="fast"),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="fast: a name of `impasto network list`.", show_default="impasto-any")
+    ] = None,
     size: Annotated[int, typer.Option(help="Longer side in pixels.")] = 256,
     strength: Annotated[
-        list[float] | None, typer.Option(help="0..1; several for a repaint each.", show_default="0.5")
+        list[float] | None, typer.Option(help="0..1; several for a repaint each.", show_default="1; optimise: 0.5")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Optimisation steps a picture.", show_default="the preset's")
@@ -51,23 +60,18 @@ def stylize(
     """Repaint every photo in every style. Killed at any moment, the same command goes on where it stopped."""
     from impasto.data.repaint import FolderPainter
     from impasto.data.repaint_records import RepaintConfig
-    from impasto.style.config import config_from
+    from impasto.style.config import DEFAULT_NETWORK, FastConfig, StylizeConfig, config_from, fast_config_from
 
     strengths = tuple(strength or ())
-    options = {
-        "preset": preset,
-        "encoder": encoder,
-        "weights": weights,
-        "size": size,
-        "steps": steps,
-        "ratio": ratio,
-        "precision": precision,
-        "device": device,
-        "seed": seed,
-    }
-    if strengths:
-        options["strength"] = strengths[0]
-    config = RepaintConfig(config_from(options), label, originals, fractions, strengths)  # type: ignore[arg-type]
+    common = {"size": size, "device": device, "seed": seed, **({"strength": strengths[0]} if strengths else {})}
+    method = choose_method(context, method, "fast")
+    slow = {"preset": preset, "encoder": encoder, "weights": weights, "steps": steps, "ratio": ratio}
+    chosen: StylizeConfig | FastConfig = (
+        fast_config_from({**common, "network": network or DEFAULT_NETWORK})
+        if method == "fast"
+        else config_from({**common, **slow, "precision": precision})
+    )
+    config = RepaintConfig(chosen, label, originals, fractions, strengths)  # type: ignore[arg-type]
     hidden = quiet or as_json
     with progress_bar(hidden) as on_progress:
         painter = FolderPainter(content, styles, output, config, on_progress=on_progress)

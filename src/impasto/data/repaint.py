@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
 
 from impasto.data.dataset import TABLE_NAME, Dataset
 from impasto.data.repaint_jobs import Job, Rejected, Source, plan_jobs, read_sources
@@ -25,12 +31,19 @@ from impasto.files import file_digest
 from impasto.images import Picture, open_picture, resize_long, save_picture
 from impasto.runs import RunFolder, digest, write_csv
 from impasto.runtime import OnProgress, Progress, Stopwatch, free_disk, human_bytes, ignore_progress
+from impasto.style.apply import FastPainter
+from impasto.style.config import FastConfig
 from impasto.style.optimize import Painter
 
 # Bytes a pixel of a painted PNG: seen between 1.9 and 2.6, strokes compress badly.
 _PNG_BYTES_PER_PIXEL = 2.7
 # Photos are seldom square: pixels of a picture as a share of its longer side squared.
 _USUAL_ASPECT = 0.8
+
+
+# Finished pictures that may wait for the disk.
+_WAITING = 4
+Made = tuple[Image.Image | Tensor, dict[str, Any], Image.Image | None]
 
 
 class FolderPainter:
@@ -43,7 +56,7 @@ class FolderPainter:
         content, styles: folders of photos and of style pictures; subfolders count.
         output: a new folder, or that of the same run.
         config: what to do.
-        encoder: use this one in place of loading the configuration's.
+        encoder: of an optimisation: use this one in place of loading the configuration's.
         group_of: names, for a photo's path below ``content``, what must stay on one side of a split (several views of
             one scene); by default each photo, known by its bytes, is its own group.
 
@@ -64,7 +77,7 @@ class FolderPainter:
         on_progress: OnProgress = ignore_progress,
     ) -> None:
         self.config, self.on_progress = config, on_progress
-        self._painter = Painter(config.stylize, encoder)
+        self._painter = _painter(config, encoder)
         self._rejected: Rejected = []
         self._pictures: dict[Path, Picture] = {}
         photos = read_sources(content, self._painter.check_content, self._rejected, "reading photos", on_progress)
@@ -79,7 +92,7 @@ class FolderPainter:
             "config": config,
             "inputs": digest([(source.name, source.sha256) for source in (*photos, *paintings)]),
             "splits": digest([job.output for job in self._jobs]),
-            "encoder": self._painter.network.identity(),
+            "encoder": self._painter.identity(),
         }
         self._folders = {"content": content, "styles": styles}
         self.run = RunFolder(output, facts, "dataset stylize")
@@ -93,7 +106,7 @@ class FolderPainter:
         """
         todo = [job for job in self._jobs if job.output not in self._done]
         painted = [job for job in todo if job.style]
-        size = self.config.stylize.size
+        size = self.config.size
         disk = int(len(todo) * size * size * _USUAL_ASPECT * _PNG_BYTES_PER_PIXEL)
         room = free_disk(self.run.path)
         if disk > room:
@@ -125,23 +138,40 @@ class FolderPainter:
         return RepaintResult(self.run.path, dataset, painted, len(self._done), tuple(self._rejected), watch.seconds)
 
     def _make_missing(self) -> Iterator[tuple[Job, Row]]:
-        todo = (job for job in self._jobs if job.output not in self._done)
-        for photo, jobs in groupby(todo, key=lambda job: job.content):
-            content = open_picture(photo.path)
-            for job in jobs:
-                yield job, self._make(job, content)
+        """Paint, while the next photo is opened and the last pictures are written."""
+        todo = [job for job in self._jobs if job.output not in self._done]
+        for job in todo:  # now, because Python's warning filters, which opening changes, are shared by all threads
+            if job.style:
+                self._style_of(job)
+        photos = [(photo, list(jobs)) for photo, jobs in groupby(todo, key=lambda job: job.content)]
+        with ThreadPoolExecutor(2) as pool:
+            opened = [pool.submit(open_picture, photo.path) for photo, _ in photos[:1]]
+            written: deque[tuple[Job, Future[Row]]] = deque()
+            for number, (_, jobs) in enumerate(photos):
+                content = opened.pop().result()
+                opened = [pool.submit(open_picture, photo.path) for photo, _ in photos[number + 1 : number + 2]]
+                for job in jobs:
+                    written.append((job, pool.submit(self._write, job, self._make(job, content))))
+                    if len(written) > _WAITING:
+                        first, row = written.popleft()
+                        yield first, row.result()
+            for job, row in written:
+                yield job, row.result()
 
-    def _make(self, job: Job, content: Picture) -> Row:
-        path = self.run.path / job.output
+    def _make(self, job: Job, content: Picture) -> Made:
+        """Return the picture and what it says of itself."""
         if job.style is None:
             provenance = {"procedure": "copy", "content": {"name": job.content.name, "sha256": job.content.sha256}}
-            save_picture(resize_long(content.image, self.config.stylize.size), path, provenance=provenance)
-        else:
-            painter = replace(self._painter, config=job.config, encoder=self._painter.network)
-            result = painter.paint(content, [self._style_of(job)])
-            if result.interrupted:
-                raise KeyboardInterrupt  # a half-painted picture is no member of a data set
-            result.save(path)
+            return resize_long(content.image, self.config.size), provenance, None
+        result = self._painter.with_config(job.config).paint(content, [self._style_of(job)])  # type: ignore[arg-type]
+        if getattr(result, "interrupted", False):
+            raise KeyboardInterrupt  # a half-painted picture is no member of a data set
+        return result.image, result.provenance, result.alpha
+
+    def _write(self, job: Job, made: Made) -> Row:
+        path = self.run.path / job.output
+        image, provenance, alpha = made
+        save_picture(image, path, provenance=provenance, alpha=alpha)
         return job.row(file_digest(path))
 
     def _style_of(self, job: Job) -> Picture:
@@ -166,6 +196,12 @@ class FolderPainter:
         # Relative, so that photos, styles and data set may move together, and published tables name no home folder.
         folders = {name: os.path.relpath(path, folder) for name, path in self._folders.items()}
         self.run.finish(folders=folders, pictures=len(rows), rejected=len(rejected), table=table)
+
+
+def _painter(config: RepaintConfig, encoder: AnyEncoder | None) -> Painter | FastPainter:
+    if isinstance(config.stylize, FastConfig):
+        return FastPainter(config.stylize)
+    return Painter(config.stylize, encoder)
 
 
 def _by_bytes(photo: Source) -> str:

@@ -13,7 +13,7 @@ from impasto.errors import DataError, PictureError
 from impasto.images import Picture, find_pictures, open_picture
 from impasto.runs import digest
 from impasto.runtime import OnProgress, Progress, derive_seed
-from impasto.style.config import StylizeConfig
+from impasto.style.config import FastConfig, StylizeConfig
 
 Rejected = list[tuple[str, str]]
 
@@ -34,7 +34,7 @@ class Job:
 
     content: Source
     style: Source | None
-    config: StylizeConfig
+    config: StylizeConfig | FastConfig
     label: str
     split: str
     group: str
@@ -55,10 +55,14 @@ class Job:
             style_sha256=style.sha256 if style else "",
             strength=f"{self.config.strength:g}" if style else "",
             seed=str(self.config.seed) if style else "",
-            method="optimize" if style else "copy",
+            method=_method(self.config) if style else "copy",
             config=digest(self.config)[:16] if style else "",
             kind="repaint" if style else "original",
         )
+
+
+def _method(config: StylizeConfig | FastConfig) -> str:
+    return "optimize" if isinstance(config, StylizeConfig) else f"network {Path(config.network).name}"
 
 
 def read_sources(
@@ -123,7 +127,13 @@ def plan_jobs(
 
 
 def _job(
-    photo: Source, style: Source | None, config: StylizeConfig, label: str, split: str, group: str, suffix: str = ""
+    photo: Source,
+    style: Source | None,
+    config: StylizeConfig | FastConfig,
+    label: str,
+    split: str,
+    group: str,
+    suffix: str = "",
 ) -> Job:
     stem = PurePosixPath(photo.name).with_suffix("").as_posix().replace("/", "-")
     painted = f"--{style.path.stem}" if style else ""

@@ -10,7 +10,7 @@ from typing import Literal
 from impasto.data.dataset import TABLE_NAME, Dataset, Sample
 from impasto.errors import UsageError
 from impasto.runtime import human_bytes, human_time
-from impasto.style.config import StylizeConfig
+from impasto.style.config import FastConfig, StylizeConfig
 
 REJECTED_NAME = "rejected.csv"
 
@@ -20,14 +20,14 @@ class RepaintConfig:
     """What determines a repainted data set besides the pictures.
 
     Attributes:
-        stylize: how each repaint is made; its seed is the data set's.
+        stylize: how each repaint is made, by a network or by optimisation; its seed is the data set's.
         label: "style": the class is the style picture's name; "content": the class is the photo's own folder.
         originals: whether the untouched photos are included, as class ``original`` or as their own class.
         fractions: shares of train, validation and test, by number of photos; splits never divide a photo.
         strengths: one repaint for each; empty for the one of ``stylize``.
     """
 
-    stylize: StylizeConfig = field(default_factory=lambda: StylizeConfig(size=256))
+    stylize: StylizeConfig | FastConfig = field(default_factory=lambda: FastConfig(size=256))
     label: Literal["style", "content"] = "style"
     originals: bool = False
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
@@ -38,6 +38,14 @@ class RepaintConfig:
             raise UsageError(f"label {self.label!r} is neither style nor content.")
         if len(self.fractions) != 3 or min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
             raise UsageError(f"the fractions {self.fractions} are not three shares that sum to 1.")
+        if self.stylize.size is None:
+            raise UsageError("a data set needs one size.", "Give --size, 256 for instance.")
+
+    @property
+    def size(self) -> int:
+        """Longer side of all pictures in pixels."""
+        assert self.stylize.size is not None
+        return self.stylize.size
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Pictures in and out: open anything upright and in sRGB, to tensors and back, save with provenance."""
 
+from impasto.images.colour import match_colours
 from impasto.images.pixels import centre_crop, resize_long, resize_short, to_image, to_tensor
 from impasto.images.reading import MAX_PIXELS, PICTURE_SUFFIXES, Picture, find_pictures, open_picture
 from impasto.images.writing import provenance, save_picture
@@ -10,6 +11,7 @@ __all__ = [
     "Picture",
     "centre_crop",
     "find_pictures",
+    "match_colours",
     "open_picture",
     "provenance",
     "resize_long",

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -25,14 +26,12 @@ from torch import Tensor, nn
 from impasto._version import __version__
 from impasto.errors import WrongWeightsError
 from impasto.files import file_digest, write_bytes
+from impasto.style.architectures import ARCHITECTURES, ENGSTROM, EXAMPLES, IMPASTO, build, width_of
 from impasto.style.foreign import deeplearnjs, ncnn, onnx_file, pytorch, recognise, tensorflow
-from impasto.style.foreign.layouts import ENGSTROM, EXAMPLES, Found, Layout, by_key, by_order, by_variable
+from impasto.style.foreign.layouts import Found, Layout, by_key, by_order, by_variable
 from impasto.style.foreign.source import contents, reading
-from impasto.style.networks import EngstromNet, PyTorchExamplesNet
 
 METADATA = "impasto"  # the key under which architecture and facts are stored
-_ENGSTROM_WIDTH = _USUAL_WIDTH = 32
-_WIDEST = 1024
 _LARGEST_HEADER = 1 << 20  # bytes; ours have 10 kB
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _HINT = f"Networks of two kinds can be used: {ENGSTROM} (32 channels) and {EXAMPLES} (any number)."
@@ -43,10 +42,11 @@ class StyleNetwork:
     """A network that repaints in one style.
 
     Args:
-        module: maps B x 3 x H x W, RGB in 0..1, to the same scale; float32, in evaluation mode, on the CPU.
-        architecture: ``engstrom`` or ``pytorch-examples``.
+        module: float32, in evaluation mode, on the CPU. Those of one style map B x 3 x H x W, RGB in 0..1, to the same
+            scale; of ``impasto`` and ``impasto-any`` the style has to be chosen first, see ``apply``.
+        architecture: a name of ``ARCHITECTURES``.
         facts: what is known: name, source (a file's name), source_sha256, source_format, licence ("" when unknown),
-            width (channels at full size), impasto (the version that imported it).
+            width (channels of the first layer), impasto (the version that imported it); of ``impasto``, styles.
     """
 
     module: nn.Module
@@ -69,17 +69,17 @@ def import_network(path: Path, *, name: str = "", licence: str = "") -> StyleNet
     source_format, path = recognise(path)
     read, layout = _FORMATS[source_format]
     architecture, found = layout(read(path))
-    width = _width(architecture, found, path)
+    module = _filled(architecture, found, path)
     facts = {
         "name": name or path.absolute().name.split(".")[0],
         "source": path.name,
         "source_sha256": _digest(path, source_format),
         "source_format": source_format,
         "licence": licence,
-        "width": width,
+        "width": width_of(architecture, _shapes(found)),
         "impasto": __version__,
     }
-    return StyleNetwork(_filled(architecture, width, found, path), architecture, facts)
+    return StyleNetwork(module, architecture, facts)
 
 
 def save_network(network: StyleNetwork, path: Path) -> None:
@@ -100,8 +100,23 @@ def load_network(path: Path) -> StyleNetwork:
         data = contents(path)
         architecture, facts = _about(data)
         found = {key: Found(key, tensor) for key, tensor in _tensors(data).items()}
-    width = _width(architecture, found, path)
-    return StyleNetwork(_filled(architecture, width, found, path), architecture, {**facts, "width": width})
+    module = _filled(architecture, found, path)
+    if architecture == IMPASTO and not _names_each(facts.get("styles"), module):
+        raise WrongWeightsError(f"{path} does not name each of its styles once.", "Train or fetch it again.")
+    return StyleNetwork(module, architecture, {**facts, "width": width_of(architecture, _shapes(found))})
+
+
+def fingerprint(network: StyleNetwork) -> str:
+    """Return the SHA-256 of a network's weights, whatever file they came from."""
+    state = {key: value.detach().cpu().contiguous() for key, value in network.module.state_dict().items()}
+    return hashlib.sha256(safetensors.torch.save(state)).hexdigest()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file says that ``save_network`` wrote it; it may still be damaged."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return f'"{METADATA}"'.encode() in file.read(_LARGEST_HEADER)
+    return False
 
 
 def _about(data: bytes) -> tuple[str, dict[str, Any]]:
@@ -113,7 +128,7 @@ def _about(data: bytes) -> tuple[str, dict[str, Any]]:
         architecture, facts = about["architecture"], about["facts"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError("it does not say which network it is; impasto network import makes such a file") from error
-    if architecture not in (ENGSTROM, EXAMPLES) or not isinstance(facts, dict):
+    if architecture not in ARCHITECTURES or not isinstance(facts, dict):
         raise ValueError(f"it says that it is {str(architecture)[:80]!r}, which this version does not know")
     return architecture, facts
 
@@ -157,20 +172,19 @@ def _digest(path: Path, source_format: str) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _width(architecture: str, found: Mapping[str, Found], path: Path) -> int:
-    """Return the number of channels at full size, which the first layer's kernel shows."""
-    if architecture == ENGSTROM:
-        return _ENGSTROM_WIDTH
-    first = found.get("conv1.conv2d.weight")
-    width = first.tensor.shape[0] if first is not None and first.tensor.ndim else _USUAL_WIDTH
-    if not 1 <= width <= _WIDEST:
-        raise WrongWeightsError(f"{path} has a first layer of {width} channels.", _HINT)
-    return width
+def _shapes(found: Mapping[str, Found]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(each.tensor.shape) for key, each in found.items()}
 
 
-def _filled(architecture: str, width: int, found: Mapping[str, Found], path: Path) -> nn.Module:
-    with torch.device("meta"):
-        module = EngstromNet() if architecture == ENGSTROM else PyTorchExamplesNet(width)
+def _names_each(styles: object, module: nn.Module) -> bool:
+    return isinstance(styles, list) and len(set(map(str, styles))) == len(styles) == len(module.get_parameter("table"))
+
+
+def _filled(architecture: str, found: Mapping[str, Found], path: Path) -> nn.Module:
+    try:
+        module = build(architecture, _shapes(found))
+    except ValueError as error:
+        raise WrongWeightsError(f"{path} does not fit {architecture}: {error}.", _HINT) from error
     wanted = module.state_dict()
     missing, extra = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     if missing or extra:

@@ -10,6 +10,13 @@ from impasto.encoders import DEFAULT_ENCODER
 from impasto.errors import UnknownNameError, UsageError
 from impasto.runtime import Precision
 
+# The network for any style that comes with impasto.
+DEFAULT_NETWORK = "impasto-any"
+# Pixels of the shorter side below which the deeper layers of the encoders have nothing left to see.
+SMALLEST_SIDE = 32
+# Photos may be enlarged, but a dot or a line holds nothing that could be repainted.
+SMALLEST_PHOTO = 8
+
 
 @dataclass(frozen=True)
 class StylizeConfig:
@@ -25,6 +32,7 @@ class StylizeConfig:
         ratio: alpha / beta of gatys2015: 1e9 light, 1e8 medium, 1e7 heavy.
         style_weights: one number a style picture; empty for equal shares.
         style_size: longer side of the style pictures as a share of ``size``; smaller makes finer strokes.
+        keep_colour: paint with the photo's colours (Gatys et al. 2017, colour matching).
         init: "content", "noise", or the path of a picture.
         content_layers, style_layers: empty for the encoder's own.
         pooling, padding, precision, device, seed: see ``load_encoder`` and ``runtime``.
@@ -39,6 +47,7 @@ class StylizeConfig:
     ratio: float = 1e8
     style_weights: tuple[float, ...] = ()
     style_size: float = 1.0
+    keep_colour: bool = False
     init: str = "content"
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
@@ -55,23 +64,52 @@ class StylizeConfig:
         _require(0 < self.strength < 1, "strength", self.strength, "between 0 and 1, both excluded")
         _require(0 < self.ratio < float("inf"), "ratio", self.ratio, "a positive number such as 1e8")
         _require(0.1 <= self.style_size <= 4, "style size", self.style_size, "0.1 .. 4")
-        _require(
-            all(weight >= 0 for weight in self.style_weights),
-            "style weights",
-            self.style_weights,
-            "not negative",
-        )
-        _require(
-            not self.style_weights or sum(self.style_weights) > 0,
-            "style weights",
-            self.style_weights,
-            "not all 0",
-        )
+        _require_weights(self.style_weights)
+
+
+def _require_weights(weights: tuple[float, ...]) -> None:
+    _require(all(weight >= 0 for weight in weights), "style weights", weights, "not negative")
+    _require(not weights or sum(weights) > 0, "style weights", weights, "not all 0")
 
 
 def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
     if not holds:
         raise UsageError(f"{name} {value!r} is not allowed.", f"Allowed: {allowed}.")
+
+
+@dataclass(frozen=True)
+class FastConfig:
+    """What determines a repaint by a network besides the pictures.
+
+    Attributes:
+        network: a name of ``impasto network list``, or a file of any known format.
+        size: longer side of the result in pixels; None keeps the photo's.
+        strength: 0 the photo, 1 all of the style.
+        style_weights: one number a style; empty for equal shares.
+        style_size: longer side of the style pictures as a share of the result's; smaller makes finer strokes.
+        keep_colour: paint with the photo's colours (Gatys et al. 2017, colour matching).
+        memory: bytes; a picture that would need more is painted layer by layer through temporary files, more slowly and
+            to the same values but for rounding. None takes half of what is free.
+        device: see ``runtime``.
+        seed: networks draw nothing at random; the splits of a data set do.
+    """
+
+    network: str = DEFAULT_NETWORK
+    size: int | None = None
+    strength: float = 1.0
+    style_weights: tuple[float, ...] = ()
+    style_size: float = 1.0
+    keep_colour: bool = False
+    memory: int | None = None
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.size is None or 1 <= self.size <= 16384, "size", self.size, "1 .. 16384 pixels")
+        _require(0 <= self.strength <= 1, "strength", self.strength, "0 (the photo) .. 1 (all of the style)")
+        _require(0.1 <= self.style_size <= 4, "style size", self.style_size, "0.1 .. 4")
+        _require_weights(self.style_weights)
+        _require(self.memory is None or self.memory > 0, "memory", self.memory, "more than 0; 2 for 2 GB")
 
 
 @dataclass(frozen=True)
@@ -114,10 +152,24 @@ def config_from(options: dict[str, Any]) -> StylizeConfig:
     Raises:
         UnknownNameError: a keyword that is none of its fields; the nearest are offered.
     """
-    known = [field.name for field in fields(StylizeConfig)]
-    for name in options:
-        if name not in known:
-            raise UnknownNameError("option", name, known)
+    _require_fields(options, StylizeConfig)
     if isinstance(options.get("weights"), Path):
         options["weights"] = str(options["weights"])
     return StylizeConfig(**options)
+
+
+def fast_config_from(options: dict[str, Any]) -> FastConfig:
+    """Build a configuration of one pass from keyword arguments.
+
+    Raises:
+        UnknownNameError: a keyword that is none of its fields; the nearest are offered.
+    """
+    _require_fields(options, FastConfig)
+    return FastConfig(**options)
+
+
+def _require_fields(options: dict[str, Any], kind: type[StylizeConfig | FastConfig]) -> None:
+    known = [field.name for field in fields(kind)]
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option", name, known)

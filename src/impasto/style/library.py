@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platformdirs import user_data_path
 
-from impasto.errors import ImpastoError, UnknownNameError, WrongWeightsError
-from impasto.style.checkpoints import StyleNetwork, import_network, load_network
+from impasto.assets import ASSETS
+from impasto.errors import ImpastoError, UnknownNameError
+from impasto.style.checkpoints import StyleNetwork, import_network, is_ours, load_network
+from impasto.style.config import DEFAULT_NETWORK
 
 SUFFIX = ".safetensors"
 
@@ -54,22 +56,26 @@ def open_network(name: str) -> StyleNetwork:
     files = _files()
     path = files.get(name, Path(name))
     if not path.exists():
-        hint = "" if files else "There are none yet: impasto network import FILE, or give a file's path."
-        raise UnknownNameError("style network", name, files, hint)
-    if path.suffix != SUFFIX:
-        return import_network(path)
-    try:
-        return load_network(path)
-    except WrongWeightsError:  # safetensors that impasto did not write may be a foreign layout
-        return import_network(path)
+        raise UnknownNameError("style network", name, files)
+    return read_network(path)
+
+
+def read_network(path: Path, *, name: str = "", licence: str = "") -> StyleNetwork:
+    """Return the network in a file: one of impasto's, or one of any known format; see ``import_network``."""
+    if not (path.suffix == SUFFIX and is_ours(path)):  # safetensors that impasto did not write: a foreign layout
+        return import_network(path, name=name, licence=licence)
+    network = load_network(path)
+    given = {key: value for key, value in (("name", name), ("licence", licence)) if value}
+    return replace(network, facts={**network.facts, **given})
 
 
 def _files() -> dict[str, Path]:
-    """Return name -> file; of two with one name the folder named first has it."""
+    """Return name -> file; of two with one name the folder named first has it, the package comes last."""
     found: dict[str, Path] = {}
     for folder in network_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             found.setdefault(path.stem, path)
+    found.setdefault(DEFAULT_NETWORK, ASSETS / f"{DEFAULT_NETWORK}{SUFFIX}")
     return found
 
 

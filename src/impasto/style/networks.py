@@ -5,6 +5,9 @@ caller to clip, at the very end. What a network's training used instead (0..255,
 
     EngstromNet         R0's network: zero padding, transposed convolutions, tanh
     PyTorchExamplesNet  the one of pytorch/examples: reflection padding, nearest neighbour and convolution
+
+Our own is in ``impasto_net``. Each has two numbers for ``apply``: ``frame``, pixels to be mirrored around a picture and
+cut off again, and ``multiple``, of which the sides of its results are multiples.
 """
 
 from __future__ import annotations
@@ -104,8 +107,13 @@ class EngstromNet(nn.Module):
     """R0's generator: Johnson et al. 2016 with instance norm (Ulyanov et al. 2016), in Engstrom's variant.
 
     The last convolution is normalised, too, and ``tanh(x) * 150 + 127.5`` follows. Sides become the next multiple
-    of 4. Zero padding paints a coloured frame, see ``apply``.
+    of 4.
     """
+
+    # Zero padding paints a coloured frame of about 20 pixels. Mirrored by 32 pixels, which are cut off again, a picture
+    # keeps nothing of it (64 and 128 look the same).
+    frame = 32
+    multiple = 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,6 +189,9 @@ class ExamplesResidual(nn.Module):
 
 class PyTorchExamplesNet(nn.Module):
     """The network of pytorch/examples (fast_neural_style), ``width`` channels at full size (32 there)."""
+
+    frame = 0
+    multiple = 4
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto._version import __version__
 from impasto.encoders import AnyEncoder, default_layers, gains_from_bf16, load_encoder
 from impasto.errors import PictureSizeError, UsageError
-from impasto.images import Picture, open_picture, resize_long, to_tensor
+from impasto.images import Picture, match_colours, open_picture, resize_long, to_tensor
 from impasto.runs import to_plain
 from impasto.runtime import (
     OnProgress,
@@ -27,16 +27,11 @@ from impasto.runtime import (
     generator,
     ignore_progress,
 )
-from impasto.style.config import Preset, StylizeConfig, config_from, preset_of
+from impasto.style.config import SMALLEST_PHOTO, SMALLEST_SIDE, Preset, StylizeConfig, config_from, preset_of
 from impasto.style.engine import Scale, optimise, plan_scales, resize
 from impasto.style.objective import Gatys2015Objective, NormalisedObjective, Objective
 from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, require_memory
 from impasto.style.result import Repaint
-
-# Pixels of the shorter side below which the deeper layers of the encoders have nothing left to see.
-SMALLEST_SIDE = 32
-# Photos may be enlarged, but a dot or a line holds nothing that could be repainted.
-SMALLEST_PHOTO = 8
 
 PictureLike = str | Path | Picture
 
@@ -92,6 +87,14 @@ class Painter:
             content = self.preset.content_layers
         self.content_layers = config.content_layers or content
         self.style_layers = config.style_layers or style
+
+    def with_config(self, config: StylizeConfig) -> Painter:
+        """Return a painter with another configuration and the same encoder, paces included."""
+        return replace(self, config=config, encoder=self.network)
+
+    def identity(self) -> dict[str, Any]:
+        """Return plain values that tell this encoder from any other."""
+        return self.network.identity()
 
     def plan(self, content: Picture, styles: Sequence[Picture]) -> Plan:
         """Return the estimated cost of one repaint; the first call tries two small steps."""
@@ -177,6 +180,8 @@ class Painter:
     def objective(self, content: Tensor, styles: Sequence[Tensor]) -> Objective:
         """Return what a picture of the size of ``content`` (1 x 3 x H x W) is optimised for."""
         weights = self.config.style_weights or (1.0,) * len(styles)
+        if self.config.keep_colour:
+            styles = [match_colours(each, content).clamp(0, 1) for each in styles]
         common = (self.network, content, styles, weights, self.content_layers, self.style_layers, self.dtype)
         if self.preset.objective == "gatys2015":
             return Gatys2015Objective(*common, ratio=self.config.ratio)

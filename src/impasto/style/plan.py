@@ -19,7 +19,7 @@ PROBE_SIZE = 160
 # Gradients live beside the activations they come from: seen between 1.3 and 1.8 times the saved tensors.
 _GRADIENT_FACTOR = 1.8
 # Python, torch's kernels and the weights.
-_BASE_MEMORY = 300 * 2**20
+BASE_MEMORY = 300 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def make_plan(width: int, height: int, scales: Sequence[Scale], preset: Preset, 
     pixels = width * height
     work = sum(scale.steps * pixels * (scale.size / scales[-1].size) ** 2 for scale in scales)
     pictures = 2 * LBFGS_HISTORY + 6 if preset.optimizer == "lbfgs" else 8
-    memory = _BASE_MEMORY + pixels * (pace.memory * _GRADIENT_FACTOR + pictures * 3 * 4)
+    memory = BASE_MEMORY + pixels * (pace.memory * _GRADIENT_FACTOR + pictures * 3 * 4)
     return Plan(width, height, sum(scale.steps for scale in scales), work * pace.seconds, int(memory))
 
 
@@ -85,7 +85,7 @@ def require_memory(plan: Plan, device: torch.device) -> None:
     room = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
     if plan.memory <= room:
         return
-    shrink = max(0.0, (room - _BASE_MEMORY) / (plan.memory - _BASE_MEMORY)) ** 0.5
+    shrink = max(0.0, (room - BASE_MEMORY) / (plan.memory - BASE_MEMORY)) ** 0.5
     largest = int(max(plan.width, plan.height) * shrink * 0.97) // 16 * 16
     advice = f"--size {largest} would fit" if largest >= 64 else "free some memory"
     raise ResourceError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -18,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.errors import ResourceError
+from impasto.runtime import free_disk, human_bytes
 from impasto.style.networks import Stage, same_padding
 
 ReadRows = Callable[[int, int], Tensor]
@@ -94,6 +97,34 @@ def stream(stages: Sequence[Stage], picture: Rows, strip: int) -> Iterator[tuple
     for last in stores:
         if last is not None:
             last.close()
+
+
+def require_disk(stages: Sequence[Stage], picture: Rows) -> None:
+    """Refuse a picture for whose temporary files the disk has no room.
+
+    Raises:
+        ResourceError: names the folder and what it would need.
+    """
+    needed, room = disk_needed(stages, picture), free_disk(Path(tempfile.gettempdir()))
+    if needed > room:
+        raise ResourceError(
+            f"{picture.width}x{picture.height} pixels need {human_bytes(needed)} of temporary files, "
+            f"{tempfile.gettempdir()} has {human_bytes(room)} free.",
+            "Set TMPDIR to a folder on a larger disk, give a larger --memory, or a smaller --size.",
+        )
+
+
+def disk_needed(stages: Sequence[Stage], picture: Rows) -> int:
+    """Return the bytes that ``stream`` will have in temporary files at its worst."""
+    alive: dict[int, int] = {}
+    shape, most = picture, 0
+    for number, stage in enumerate(stages):
+        shape = Rows(*output_shape(stage, shape), read=picture.read)
+        alive[number + 1] = 4 * shape.channels * shape.height * shape.width
+        most = max(most, sum(alive.values()))
+        needed = _needed(stages, number)
+        alive = {index: size for index, size in alive.items() if index in needed}
+    return most
 
 
 def output_shape(stage: Stage, source: Rows) -> tuple[int, int, int]:
@@ -197,11 +228,14 @@ def _add_bridge(store: Store, read: ReadRows, other: Rows, strip: int) -> None:
 
 def _forget(stages: Sequence[Stage], number: int, stores: list[Store | None]) -> None:
     """Close the files that no later stage reads: all but the newest, and those a bridge will come back to."""
-    last = number + 1
-    needed = {last} | {
-        later + 1 - stage.bridge for later, stage in enumerate(stages) if later > number and stage.bridge
-    }
+    needed = _needed(stages, number)
     for index, store in enumerate(stores):
         if store is not None and index not in needed:
             store.close()
             stores[index] = None
+
+
+def _needed(stages: Sequence[Stage], number: int) -> set[int]:
+    """Return which outputs are still read once stage ``number`` is done; output 0 is the picture."""
+    bridges = {later + 1 - stage.bridge for later, stage in enumerate(stages) if later > number and stage.bridge}
+    return {number + 1} | {index for index in bridges if index <= number}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-ENGSTROM, EXAMPLES = "engstrom", "pytorch-examples"
+from impasto.style.architectures import ENGSTROM, EXAMPLES
 
 _RESIDUALS = tuple(f"res{block}.conv{conv}" for block in range(1, 6) for conv in (1, 2))
 ENGSTROM_LAYERS = ("conv1", "conv2", "conv3", *_RESIDUALS, "up1", "up2", "conv_out")

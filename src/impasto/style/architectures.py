@@ -1,0 +1,79 @@
+"""The networks that a file can hold, by name, and how large each is, told from the shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from impasto.style.any_style import AnyStyleNet
+from impasto.style.impasto_net import ImpastoNet, ManyStyles
+from impasto.style.networks import EngstromNet, PyTorchExamplesNet
+
+ENGSTROM, EXAMPLES, IMPASTO, ANY = "engstrom", "pytorch-examples", "impasto", "impasto-any"
+Shapes = Mapping[str, Sequence[int]]
+# More than any network of these kinds has; a file that claims more is damaged, or wants our memory.
+_WIDEST, _MOST_BLOCKS, _MOST_STYLES = 1024, 64, 100_000
+
+
+def build(architecture: str, shapes: Shapes) -> nn.Module:
+    """Return a network without memory (on the meta device) as large as the shapes of its tensors say.
+
+    Args:
+        architecture: one of ``ARCHITECTURES``.
+        shapes: name of each tensor -> its shape; those that decide the size may be missing, the rest may be wrong.
+
+    Raises:
+        ValueError: a size that no network has.
+    """
+    with torch.device("meta"):
+        return ARCHITECTURES[architecture](shapes)
+
+
+def width_of(architecture: str, shapes: Shapes) -> int:
+    """Return the number of channels of the first layer."""
+    keys = {ENGSTROM: "conv1.weight", EXAMPLES: "conv1.conv2d.weight"}
+    return _size(shapes, keys.get(architecture, "net.down1.conv.weight"), 0, 32, _WIDEST)
+
+
+def _engstrom(_shapes: Shapes) -> nn.Module:
+    return EngstromNet()
+
+
+def _examples(shapes: Shapes) -> nn.Module:
+    return PyTorchExamplesNet(width_of(EXAMPLES, shapes))
+
+
+def _impasto(shapes: Shapes) -> nn.Module:
+    return ManyStyles(_net(shapes), _size(shapes, "table", 0, 1, _MOST_STYLES))
+
+
+def _any(shapes: Shapes) -> nn.Module:
+    depths = sum(1 for key in shapes if key.startswith("reader.directions."))
+    widths = [_size(shapes, f"reader.directions.{index}", 0, 1, _WIDEST) for index in range(min(depths, _MOST_BLOCKS))]
+    return AnyStyleNet(widths, _net(shapes))
+
+
+def _net(shapes: Shapes) -> ImpastoNet:
+    width = _size(shapes, "net.down1.conv.weight", 0, 48, _WIDEST)
+    layers = sum(1 for key in shapes if key.startswith("net.strokes.") and key.endswith(".conv.weight"))
+    if width % 3 or layers % 2 or layers > 2 * _MOST_BLOCKS:
+        raise ValueError(f"no network has {width} channels in {layers} layers")
+    return ImpastoNet(width, layers // 2)
+
+
+def _size(shapes: Shapes, key: str, axis: int, usual: int, most: int) -> int:
+    shape = shapes.get(key, ())
+    size = shape[axis] if len(shape) > axis else usual
+    if not 1 <= size <= most:
+        raise ValueError(f"{key} of {size} channels")
+    return size
+
+
+ARCHITECTURES: dict[str, Callable[[Shapes], nn.Module]] = {
+    ENGSTROM: _engstrom,
+    EXAMPLES: _examples,
+    IMPASTO: _impasto,
+    ANY: _any,
+}

@@ -1,0 +1,159 @@
+"""From a network and the styles asked for to the network of one style that paints them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from impasto.encoders import load_encoder
+from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
+from impasto.images import resize_long
+from impasto.style.any_style import AnyStyleNet
+from impasto.style.architectures import ANY, IMPASTO
+from impasto.style.checkpoints import StyleNetwork
+from impasto.style.impasto_net import ManyStyles
+
+# Longer sides in pixels between which a style picture is read: below there are no strokes, above the network has none
+# as large.
+READ_AT_LEAST, READ_AT_MOST = 192, 640
+# Shorter side in pixels that leaves something to see at the encoder's deepest layer.
+SMALLEST_READ = 64
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What paints: the network of the styles, and, where it can say so, that of the photo's own style."""
+
+    network: Any
+    own: Any = None
+
+
+class Brush(Protocol):
+    """A network that is told its styles."""
+
+    reads_pictures: bool
+
+    def networks(
+        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
+    ) -> Chosen:
+        """Return what paints ``styles``, pictures 1 x 3 x H x W or names, in these shares (empty: equal)."""
+
+    def style_view(self, image: Image.Image, size: int) -> Image.Image:
+        """Return a style picture as it is read for a result whose longer side is ``size``."""
+
+
+def brush_of(network: StyleNetwork, device: torch.device) -> Brush:
+    """Return the brush of a network, on a device."""
+    module = network.module.to(device).to(memory_format=torch.channels_last)
+    if network.architecture == ANY:
+        return AnyBrush(cast(AnyStyleNet, module), network.facts, device)
+    if network.architecture == IMPASTO:
+        return TableBrush(cast(ManyStyles, module), network.facts["styles"])
+    return PlainBrush(module)
+
+
+class PlainBrush:
+    """A network of one style."""
+
+    reads_pictures = False
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def networks(
+        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
+    ) -> Chosen:
+        """Return the network itself."""
+        if styles:
+            raise UsageError("this network has one style, none can be chosen.", "Leave --style out.")
+        return Chosen(self.module)
+
+    def style_view(self, image: Image.Image, size: int) -> Image.Image:
+        """Return the picture; it will be refused."""
+        return image
+
+
+class TableBrush:
+    """A network that has learned some styles, which have names."""
+
+    reads_pictures = False
+
+    def __init__(self, module: ManyStyles, names: Sequence[str]) -> None:
+        self.module, self.names = module, list(names)
+
+    def networks(
+        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
+    ) -> Chosen:
+        """Return the mixture of the named styles; of an only style the name may be left out."""
+        if not styles and len(self.names) > 1:
+            raise UsageError("this network has several styles.", f"Choose with --style: {', '.join(self.names)}.")
+        mixture = [0.0] * len(self.names)
+        for name, share in zip(styles or self.names, _shares(shares, max(1, len(styles))), strict=True):
+            if name not in self.names:
+                shown = name if isinstance(name, str) else "a picture"
+                raise UnknownNameError("style of this network", shown, self.names)
+            mixture[self.names.index(str(name))] += share
+        return Chosen(self.module.mixed(mixture))
+
+    def style_view(self, image: Image.Image, size: int) -> Image.Image:
+        """Return the picture; it will be refused."""
+        return image
+
+
+class AnyBrush:
+    """The network for any style, with the encoder that reads style pictures for it."""
+
+    reads_pictures = True
+
+    def __init__(self, module: AnyStyleNet, facts: dict[str, Any], device: torch.device) -> None:
+        self.module = module
+        self.encoder = load_encoder().to(device).to(memory_format=torch.channels_last)
+        self.device = device
+        wanted, found = facts.get("encoder_sha256"), self.encoder.identity().get("sha256")
+        if wanted != found:
+            raise WrongWeightsError(
+                f"{facts.get('name', 'this network')} was trained with another {facts.get('encoder', 'encoder')}.",
+                "Remove the file of that name from $IMPASTO_WEIGHTS: the embedded one is needed.",
+            )
+
+    def networks(
+        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
+    ) -> Chosen:
+        """Return the network of the mixture of the styles; below full strength the photo's own is mixed in."""
+        if not styles:
+            raise UsageError("no style picture was given.", "Give --style PICTURE.")
+        weights = _shares(shares, len(styles))
+        vectors = [self.read(each) * share for each, share in zip(styles, weights, strict=True)]
+        vector = torch.stack(vectors).sum(0)
+        if strength == 1:
+            return Chosen(self.module.net.with_style(vector))
+        own = self.read(photo())
+        return Chosen(self.module.net.with_style(torch.lerp(own, vector, strength)), self.module.net.with_style(own))
+
+    def style_view(self, image: Image.Image, size: int) -> Image.Image:
+        """Return the picture no larger than it is, and no larger than the network's strokes."""
+        return resize_long(image, min(max(image.size), max(READ_AT_LEAST, min(READ_AT_MOST, size))))
+
+    @torch.no_grad()
+    def read(self, style: Tensor | str) -> Tensor:
+        """Return the style vector of a picture 1 x 3 x H x W, of any size."""
+        if isinstance(style, str):
+            raise UsageError(f"style {style!r} is no picture.", "This network reads pictures.")
+        # Mirrored up to what the encoder's deepest layer needs; enlarging would change the strokes.
+        picture = style.to(self.device)
+        while min(picture.shape[2:]) < SMALLEST_READ:
+            picture = torch.cat([picture, picture.flip(2)], 2) if picture.shape[2] < SMALLEST_READ else picture
+            picture = torch.cat([picture, picture.flip(3)], 3) if picture.shape[3] < SMALLEST_READ else picture
+        return self.module.read(self.encoder, picture)[0]
+
+
+def _shares(shares: Sequence[float], count: int) -> list[float]:
+    if len(shares) not in (0, count):
+        raise UsageError(f"{len(shares)} style weights were given for {count} styles.")
+    total = sum(shares)
+    return [share / total for share in shares] if shares else [1 / count] * count
