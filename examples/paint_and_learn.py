@@ -1,6 +1,6 @@
 """From Python: paint sample styles, repaint sample photos, teach a classifier the styles, ask it about one picture.
 
-python examples/paint_and_learn.py [--folder example] [--size 160] [--steps 30]
+python examples/paint_and_learn.py [--folder example] [--size 160]
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from impasto.classify import TrainConfig
 from impasto.data.repaint_records import RepaintConfig
 from impasto.samples.photos import sample_photos
 from impasto.samples.styles import paint_styles
+from impasto.style.config import FastConfig
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--folder", type=Path, default=Path("example"))
 parser.add_argument("--size", type=int, default=160, help="longer side of the repaints in pixels")
-parser.add_argument("--steps", type=int, default=30, help="optimisation steps a repaint")
 options = parser.parse_args()
 
 photos, styles = options.folder / "photos", options.folder / "styles"
@@ -25,7 +25,7 @@ sample_photos(photos)
 paint_styles(styles, names=["woodcut-waves", "dots-at-sunset", "mosaic-sun"])
 
 # Every photo in every style; all repaints of a photo are in one split.
-settings = RepaintConfig(impasto.StylizeConfig(size=options.size, steps=options.steps))
+settings = RepaintConfig(FastConfig(size=options.size))
 repaints = impasto.repaint_folder(photos, styles, options.folder / "repaints", settings)
 print(f"{len(repaints.dataset)} pictures, {repaints.dataset.counts()}")
 

@@ -23,7 +23,7 @@ from impasto.data.repaint_records import COLUMNS, RepaintConfig, read_rows
 from impasto.errors import DataError, ResourceError, RunError, UsageError
 from impasto.files import file_digest
 from impasto.images import provenance
-from impasto.style.config import StylizeConfig
+from impasto.style.config import FastConfig, StylizeConfig
 
 TINY = StylizeConfig(encoder="squeezenet1_1", weights="random", size=48, steps=2)
 OPTIONS = ["--size", "48", "--steps", "2", "--encoder", "squeezenet1_1", "--weights", "random", "--quiet"]
@@ -225,7 +225,27 @@ def test_a_full_disk_leaves_whole_files_and_the_run_goes_on(
     assert (result.painted, result.reused) == (13, 7)
 
 
-def command(folders: tuple[Path, Path, Path], out: Path) -> list[str]:
+def test_one_pass_is_the_usual_method(folders: tuple[Path, Path, Path]) -> None:
+    """Each picture says how it was made, two strengths differ, and originals stay what they are."""
+    result = repaint_folder(*folders, RepaintConfig(originals=True, strengths=(0.4, 1.0)))
+    rows = read_rows(folders[2])
+    assert Counter((row.method, row.strength) for row in rows) == {
+        ("copy", ""): 10,
+        ("network impasto-any", "0.4"): 20,
+        ("network impasto-any", "1"): 20,
+    }
+    made = provenance(folders[2] / next(row.output for row in rows if row.strength == "1"))
+    assert made is not None
+    assert (made["config"]["network"], made["config"]["size"]) == ("impasto-any", 256)
+    assert result.dataset.counts() == {"original": 10, "dots": 20, "lines": 20}
+    with pytest.raises(UsageError, match="needs one size"):
+        RepaintConfig(FastConfig())
+
+
+FAST = ["--size", "48", "--quiet"]
+
+
+def command(folders: tuple[Path, Path, Path], out: Path, options: list[str]) -> list[str]:
     photos, styles, _ = folders
     return [
         sys.executable,
@@ -238,23 +258,30 @@ def command(folders: tuple[Path, Path, Path], out: Path) -> list[str]:
         str(styles),
         "-o",
         str(out),
-        *OPTIONS,
+        *options,
     ]
 
 
-def test_killed_three_times_it_ends_with_the_same_bytes(folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [OPTIONS, FAST], ids=["optimise", "fast"])
+def test_killed_three_times_it_ends_with_the_same_bytes(
+    folders: tuple[Path, Path, Path], tmp_path: Path, options: list[str]
+) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    done = subprocess.run(command(folders, undisturbed), capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        command(folders, undisturbed, options), capture_output=True, text=True, timeout=200, check=False
+    )
     assert done.returncode == 0, done.stderr
     for wanted in (2, 6, 11):
-        process = subprocess.Popen(command(folders, killed), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(folders, killed, options), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 120
         while len(list(killed.rglob("*--*.png"))) < wanted and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert not (killed / "manifest.json").exists()
-    done = subprocess.run(command(folders, killed), capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command(folders, killed, options), capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert digests(killed) == digests(undisturbed)
     assert json.loads((killed / "manifest.json").read_text())["pictures"] == 20

@@ -33,7 +33,7 @@ def paint(folder: Path, count: int, seed: int) -> Path:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoConfig, Path, DemoResult]:
     root = tmp_path_factory.mktemp("demo")
     content, styles = paint(root / "photos", PHOTOS, 1), paint(root / "styles", STYLES, 2)
-    config = DemoConfig(content, styles, size=48, steps=2, epochs=1)
+    config = DemoConfig(content, styles, size=48, epochs=1)
     return config, root / "out", run_demo(config, root / "out")
 
 
@@ -64,13 +64,13 @@ def test_the_same_call_reuses_everything_and_writes_the_same_bytes(demo: tuple[D
 
 def test_the_samples_alone_are_enough(tmp_path: Path) -> None:
     styles = paint(tmp_path / "styles", 2, 3)
-    result = run_demo(DemoConfig(styles=styles, size=48, steps=1, epochs=1), tmp_path / "out")
+    result = run_demo(DemoConfig(styles=styles, size=48, epochs=1), tmp_path / "out")
     assert len(result.repaints.dataset) >= 10 * 2
     assert (tmp_path / "out" / "photos" / "credits.csv").is_file()
 
 
 def test_too_few_photos_are_an_error_before_anything_is_painted(tmp_path: Path) -> None:
-    config = DemoConfig(paint(tmp_path / "photos", 1, 1), paint(tmp_path / "styles", 2, 2), size=48, steps=1)
+    config = DemoConfig(paint(tmp_path / "photos", 1, 1), paint(tmp_path / "styles", 2, 2), size=48)
     with pytest.raises(DataError):
         run_demo(config, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.png"))

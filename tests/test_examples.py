@@ -15,7 +15,7 @@ def test_every_example_is_tested() -> None:
 
 def test_paint_and_learn(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(EXAMPLES / "paint_and_learn.py"), "--folder", str(tmp_path)]
-    run = subprocess.run([*command, "--size", "48", "--steps", "2"], capture_output=True, text=True, check=True)
+    run = subprocess.run([*command, "--size", "48"], capture_output=True, text=True, check=True)
     lines = run.stdout.splitlines()
     assert lines[0].startswith("36 pictures, {'dots-at-sunset': 12")
     assert "Wilson" in lines[1] or "/" in lines[1]

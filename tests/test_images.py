@@ -21,6 +21,7 @@ from impasto.errors import (
 from impasto.images import (
     centre_crop,
     find_pictures,
+    match_colours,
     resize_long,
     resize_short,
     to_image,
@@ -123,3 +124,25 @@ def test_the_examples_in_the_docstrings() -> None:
     outcome = doctest.testmod(impasto.images.pixels)
     assert outcome.attempted >= 4
     assert outcome.failed == 0
+
+
+def test_matched_colours_have_mean_and_covariance_of_the_other_picture() -> None:
+    torch.manual_seed(0)
+    mixing = torch.tensor([[0.9, 0.1, 0.0], [0.3, 0.4, 0.1], [0.0, 0.2, 0.6]])
+    picture = torch.rand(1, 3, 20, 30)
+    wanted = torch.einsum("ij,bjhw->bihw", mixing, torch.rand(1, 3, 17, 11)) + 0.1
+    matched = match_colours(picture, wanted)[0].flatten(1).double()
+    other = wanted[0].flatten(1).double()
+    assert torch.allclose(matched.mean(1), other.mean(1), atol=1e-5)
+    assert torch.allclose(torch.cov(matched, correction=0), torch.cov(other, correction=0), atol=1e-4)
+    # A picture that has these colours already is not touched: of all maps the one that moves least.
+    assert torch.allclose(match_colours(wanted, wanted), wanted, atol=1e-5)
+
+
+def test_grey_pictures_have_no_colours_to_match_and_no_nan() -> None:
+    grey = torch.rand(1, 1, 9, 9).expand(1, 3, 9, 9)
+    flat = torch.full((1, 3, 4, 4), 0.5)
+    for picture in (grey, flat):
+        for wanted in (grey, flat, torch.rand(1, 3, 5, 5)):
+            assert torch.isfinite(match_colours(picture, wanted)).all()
+    assert torch.allclose(match_colours(torch.rand(1, 3, 5, 5), flat), flat, atol=0.02)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,10 @@ from impasto.errors import (
     UnreadablePictureError,
     UsageError,
 )
-from impasto.images import open_picture, provenance, to_tensor
+from impasto.images import match_colours, open_picture, provenance, to_tensor
 from impasto.runtime import Progress
 from impasto.style import plan as plan_module
+from impasto.style.apply import repaint_fast
 from impasto.style.config import PRESETS, StylizeConfig
 from impasto.style.engine import optimise, plan_scales
 from impasto.style.losses import gram, style_distance
@@ -111,6 +113,27 @@ def test_init_from_content_noise_or_picture(pictures: tuple[Path, Path]) -> None
     from_picture = stylize(*pictures, **one_step, init=str(pictures[1])).image
     stripes = to_tensor(open_picture(pictures[1]).image)
     assert (from_picture - torch.nn.functional.interpolate(stripes, (48, 64))).abs().mean() < 0.15
+
+
+def test_init_from_what_the_network_for_any_style_paints(pictures: tuple[Path, Path]) -> None:
+    started = stylize(*pictures, **{**TINY, "steps": 1}, init="fast").image
+    painted = repaint_fast(*pictures, size=64).image
+    assert (started - painted).abs().mean() < 0.05
+
+
+def test_colours_are_kept_on_wish(pictures: tuple[Path, Path]) -> None:
+    """What is aimed at is the style picture with the mean colour of the photo."""
+    photo, stripes = (to_tensor(open_picture(path).image) for path in pictures)
+    painter = Painter(StylizeConfig(**TINY, keep_colour=True))
+    kept, usual = (
+        replace(painter, config=replace(painter.config, keep_colour=each)).objective(photo, [stripes])
+        for each in (True, False)
+    )
+    aimed = match_colours(stripes, photo).clamp(0, 1)
+    expected = replace(painter, config=replace(painter.config, keep_colour=False)).objective(photo, [aimed])
+    name = painter.style_layers[0]
+    assert torch.allclose(kept.targets.style[name], expected.targets.style[name])
+    assert not torch.allclose(kept.targets.style[name], usual.targets.style[name], rtol=0.05)
 
 
 def test_progress_tells_every_step_with_its_terms(pictures: tuple[Path, Path]) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from impasto.classify import Evaluation, TrainConfig, evaluate, train
 from impasto.data.repaint import repaint_folder
 from impasto.data.repaint_records import RepaintConfig, RepaintResult
-from impasto.encoders import load_encoder
 from impasto.report import build_report
-from impasto.runtime import OnProgress, Stopwatch, choose_device, ignore_progress
+from impasto.runtime import OnProgress, Stopwatch, ignore_progress
 from impasto.samples.photos import sample_photos
 from impasto.samples.styles import paint_styles
-from impasto.style.config import StylizeConfig
+from impasto.style.config import FastConfig
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class DemoConfig:
         content: folder of photos; None takes those that ship inside the packages impasto depends on.
         styles: folder of style pictures; None paints the sample styles.
         size: longer side of the repaints in pixels.
-        steps: optimisation steps a repaint; few, because the demonstration is to end within minutes.
         epochs: at most so many passes of R0's CNN over the training pictures.
         fractions: shares of train, validation and test by number of photos. More test than usual: with few photos
             every test picture counts.
@@ -34,7 +32,6 @@ class DemoConfig:
     content: Path | None = None
     styles: Path | None = None
     size: int = 224
-    steps: int = 50
     epochs: int = 20
     fractions: tuple[float, float, float] = (0.5, 0.2, 0.3)
     seed: int = 0
@@ -60,11 +57,10 @@ def run_demo(config: DemoConfig, output: Path, on_progress: OnProgress = ignore_
     watch = Stopwatch()
     styles = config.styles or _styles(output / "styles", config.seed, on_progress)
     content = config.content or _photos(output / "photos")
-    encoder = load_encoder().to(choose_device(config.device))
-    stylize = StylizeConfig(size=config.size, steps=config.steps, seed=config.seed, device=config.device)
+    stylize = FastConfig(size=config.size, seed=config.seed, device=config.device)
     settings = RepaintConfig(stylize, fractions=config.fractions)
     dataset = output / "dataset"
-    repaints = repaint_folder(content, styles, dataset, settings, encoder=encoder, on_progress=on_progress)
+    repaints = repaint_folder(content, styles, dataset, settings, on_progress=on_progress)
     models = {
         "frozen": TrainConfig(dataset, seed=config.seed, device=config.device),
         "r0-cnn": TrainConfig(dataset, model="r0-cnn", epochs=config.epochs, seed=config.seed, device=config.device),

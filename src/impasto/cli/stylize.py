@@ -51,7 +51,9 @@ def stylize(
     ] = 1e8,
     encoder: Annotated[str, typer.Option(help="A name of `impasto encoders`, or two joined by +.")] = "impasto-vgg",
     weights: Weights = None,
-    init: Annotated[str, typer.Option(help="content, noise, or a picture to go on from.")] = "content",
+    init: Annotated[
+        str, typer.Option(help="content, noise, fast (one pass first), or a picture to go on from.")
+    ] = "content",
     pooling: Annotated[str, typer.Option(help="max or average.")] = "max",
     padding: Annotated[str, typer.Option(help="zeros, replicate or reflect.")] = "zeros",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",

@@ -136,7 +136,7 @@ def _normalised(image: Image.Image) -> tuple[Image.Image, Image.Image | None, tu
     _refuse_misread(image)
     image.load()
     profile, is_inverted = image.info.get("icc_profile"), _is_inverted_cmyk(image)
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if is_inverted:
         image = ImageChops.invert(image)
     colour, alpha = _split_alpha(_to_8_bit(image))
@@ -175,15 +175,15 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return colours without opacity, grey as grey because a profile may be made for it, and the opacity."""
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if not image.has_transparency_data:
-        return image if image.mode in ("CMYK", "LAB") else image.convert(mode), None
+        return image if image.mode in (mode, "CMYK", "LAB") else image.convert(mode), None
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
     return image.convert("RGB").convert(mode), None if alpha.getextrema() == (255, 255) else alpha
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
-    if not profile:
-        return image.convert("RGB"), ()
+    if not profile:  # convert() would copy a picture that is RGB already, and a large one would be there twice
+        return image if image.mode == "RGB" else image.convert("RGB"), ()
     if image.mode == "L" and profile[16:20] == b"RGB ":  # the header's field "data colour space"
         image = image.convert("RGB")
     try:

@@ -33,7 +33,7 @@ class StylizeConfig:
         style_weights: one number a style picture; empty for equal shares.
         style_size: longer side of the style pictures as a share of ``size``; smaller makes finer strokes.
         keep_colour: paint with the photo's colours (Gatys et al. 2017, colour matching).
-        init: "content", "noise", or the path of a picture.
+        init: "content", "noise", "fast" (what the any-style network paints), or the path of a picture.
         content_layers, style_layers: empty for the encoder's own.
         pooling, padding, precision, device, seed: see ``load_encoder`` and ``runtime``.
     """

@@ -19,6 +19,8 @@ from impasto.style.networks import Stage
 
 # The last step is 0.5 + REACH * tanh(x), so that black and white can be reached without saturation.
 REACH = 0.55
+# How much of the photo, of deviation 1, goes past the network at the start.
+PHOTO_SHARE = 0.5
 
 
 def mirror(x: Tensor, pixels: int) -> Tensor:
@@ -82,7 +84,20 @@ class ImpastoNet(nn.Module):
         self.up1 = Layer(eighth, quarter, enlarge=True)
         self.touch = nn.Sequential(Layer(quarter, quarter), Layer(quarter, quarter, relu=False))
         self.up2, self.up3 = Layer(quarter, half, enlarge=True), Layer(half, full, enlarge=True)
+        self.photo = Layer(3, full)
         self.last = nn.Conv2d(full, 3, 3)
+        self._start_from_the_photo()
+
+    @torch.no_grad()
+    def _start_from_the_photo(self) -> None:
+        """Let six channels carry the photo past everything, so that training changes a photo and need not build one."""
+        channels = min(3, self.photo.outputs // 2)
+        self.photo.conv.weight[: 2 * channels].zero_()
+        self.last.weight[:, : 2 * channels].zero_()
+        for channel in range(channels):
+            for place, sign in ((channel, 1.0), (channels + channel, -1.0)):
+                self.photo.conv.weight[place, channel, 1, 1] = sign
+                self.last.weight[channel, place, 1, 1] = sign * PHOTO_SHARE
 
     @property
     def layers(self) -> list[Layer]:
@@ -97,7 +112,8 @@ class ImpastoNet(nn.Module):
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         """Repaint; ``style``, B x style_size, is added to the norms' own gains and shifts."""
         parts = self._parts(style)
-        x = self.down2(self.down1(self.enter(x), next(parts)), next(parts))
+        entered = self.enter(x)
+        x = self.down2(self.down1(entered, next(parts)), next(parts))
         kept = x = _block(self.detail, x, parts)
         x = self.down3(x, next(parts))
         for index in range(0, len(self.strokes), 2):
@@ -105,6 +121,7 @@ class ImpastoNet(nn.Module):
         x = self.up1(x, next(parts)) + kept
         x = _block(self.touch, x, parts)
         x = self.up3(self.up2(x, next(parts)), next(parts))
+        x = x + self.photo(entered, next(parts))
         return self.leave(self.last(mirror(x, 1)))
 
     def _parts(self, style: Tensor | None) -> Iterator[Tensor | None]:
@@ -129,8 +146,9 @@ class ImpastoNet(nn.Module):
         for index in range(0, len(self.strokes), 2):
             stages += _bridged(self.strokes[index : index + 2])
         stages += [_stage(self.up1, bridge=len(self.strokes) + 2), *_bridged(self.touch)]
-        last = Stage(self.last.weight, self.last.bias, padding="reflect")
-        return [*stages, _stage(self.up2), _stage(self.up3), last]
+        stages += [_stage(self.up2), _stage(self.up3)]
+        stages.append(_stage(self.photo, back=len(stages) + 1, bridge=1))
+        return [*stages, Stage(self.last.weight, self.last.bias, padding="reflect")]
 
     @torch.no_grad()
     def with_style(self, style: Tensor) -> ImpastoNet:
@@ -175,7 +193,7 @@ def _block(layers: nn.Module, x: Tensor, parts: Iterator[Tensor | None]) -> Tens
     return x + result
 
 
-def _stage(layer: Layer, bridge: int = 0) -> Stage:
+def _stage(layer: Layer, bridge: int = 0, back: int = 1) -> Stage:
     stride = 2 if layer.enlarge else layer.conv.stride[0]
     return Stage(
         layer.conv.weight,
@@ -185,6 +203,7 @@ def _stage(layer: Layer, bridge: int = 0) -> Stage:
         norm=layer.norm,
         relu=layer.relu,
         bridge=bridge,
+        back=back,
     )
 
 

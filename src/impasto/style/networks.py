@@ -33,6 +33,7 @@ class Stage:
         norm: instance norm behind it.
         relu: whether a ReLU follows.
         bridge: number of stages back from whose output is added at the end, 0 for none.
+        back: number of stages back whose output is read: 1 for the one before.
     """
 
     kernel: Tensor
@@ -44,6 +45,7 @@ class Stage:
     norm: nn.InstanceNorm2d | None = None
     relu: bool = False
     bridge: int = 0
+    back: int = 1
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -27,7 +27,16 @@ from impasto.runtime import (
     generator,
     ignore_progress,
 )
-from impasto.style.config import SMALLEST_PHOTO, SMALLEST_SIDE, Preset, StylizeConfig, config_from, preset_of
+from impasto.style.apply import FastPainter
+from impasto.style.config import (
+    SMALLEST_PHOTO,
+    SMALLEST_SIDE,
+    FastConfig,
+    Preset,
+    StylizeConfig,
+    config_from,
+    preset_of,
+)
 from impasto.style.engine import Scale, optimise, plan_scales, resize
 from impasto.style.objective import Gatys2015Objective, NormalisedObjective, Objective
 from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, require_memory
@@ -125,7 +134,7 @@ class Painter:
         photo = self._tensor(resize_long(content.image, self.config.size))
         try:
             with deterministic():
-                self._paint_scales(photo, styles, best, trace, plan, on_progress)
+                self._paint_scales(photo, content, styles, best, trace, plan, on_progress)
         except KeyboardInterrupt:
             interrupted = True
         image = resize(best[-1], *photo.shape[2:]) if best else photo
@@ -136,6 +145,7 @@ class Painter:
     def _paint_scales(
         self,
         photo: Tensor,
+        content: Picture,
         styles: Sequence[Picture],
         best: list[Tensor],
         trace: list[dict[str, float]],
@@ -147,7 +157,7 @@ class Painter:
             share = scale.size / self.config.size
             target = resize(photo, *(max(1, round(side * share)) for side in photo.shape[2:]))
             objective = self.objective(target, [self.style_at(picture, scale.size) for picture in styles])
-            start = resize(best[-1], *target.shape[2:]) if best else self._start(target)
+            start = resize(best[-1], *target.shape[2:]) if best else self._start(target, content, styles)
             best[:] = [start]
             for terms in optimise(start, objective, self.preset, scale.steps, lambda image: best.append(image)):
                 del best[:-1]
@@ -161,13 +171,23 @@ class Painter:
             [Scale(self.config.size, self.preset.steps)] if from_picture else plan_scales(self.config.size, self.preset)
         )
 
-    def _start(self, target: Tensor) -> Tensor:
-        if self.config.init == "content":
+    def _start(self, target: Tensor, content: Picture, styles: Sequence[Picture]) -> Tensor:
+        config = self.config
+        if config.init == "content":
             return target.clone()
-        if self.config.init == "noise":
-            noise = torch.randn(target.shape, generator=generator(self.config.seed, "noise"))
+        if config.init == "fast":
+            fast = FastConfig(
+                size=config.size,
+                style_weights=config.style_weights,
+                style_size=config.style_size,
+                keep_colour=config.keep_colour,
+                device=config.device,
+            )
+            return resize(FastPainter(fast).paint(content, styles).image.to(self.device), *target.shape[2:])
+        if config.init == "noise":
+            noise = torch.randn(target.shape, generator=generator(config.seed, "noise"))
             return (0.5 + 0.1 * noise).clamp(0, 1).to(self.device)
-        picture = open_picture(Path(self.config.init))
+        picture = open_picture(Path(config.init))
         return resize(self._tensor(picture.image), *target.shape[2:])
 
     def style_at(self, picture: Picture, size: int) -> Tensor:

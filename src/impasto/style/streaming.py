@@ -75,7 +75,7 @@ def stream(stages: Sequence[Stage], picture: Rows, strip: int) -> Iterator[tuple
     outputs: list[Rows] = [picture]
     stores: list[Store | None] = [None]
     for number, stage in enumerate(stages):
-        source = outputs[-1]
+        source = outputs[-stage.back]
         channels, height, width = output_shape(stage, source)
         store = Store(channels, height, width)
         moments = Moments(channels)
@@ -117,10 +117,10 @@ def require_disk(stages: Sequence[Stage], picture: Rows) -> None:
 def disk_needed(stages: Sequence[Stage], picture: Rows) -> int:
     """Return the bytes that ``stream`` will have in temporary files at its worst."""
     alive: dict[int, int] = {}
-    shape, most = picture, 0
+    shapes, most = [picture], 0
     for number, stage in enumerate(stages):
-        shape = Rows(*output_shape(stage, shape), read=picture.read)
-        alive[number + 1] = 4 * shape.channels * shape.height * shape.width
+        shapes.append(Rows(*output_shape(stage, shapes[-stage.back]), read=picture.read))
+        alive[number + 1] = 4 * shapes[-1].channels * shapes[-1].height * shapes[-1].width
         most = max(most, sum(alive.values()))
         needed = _needed(stages, number)
         alive = {index: size for index, size in alive.items() if index in needed}
@@ -237,5 +237,7 @@ def _forget(stages: Sequence[Stage], number: int, stores: list[Store | None]) ->
 
 def _needed(stages: Sequence[Stage], number: int) -> set[int]:
     """Return which outputs are still read once stage ``number`` is done; output 0 is the picture."""
-    bridges = {later + 1 - stage.bridge for later, stage in enumerate(stages) if later > number and stage.bridge}
-    return {number + 1} | {index for index in bridges if index <= number}
+    later = list(enumerate(stages))[number + 1 :]
+    reads = {index + 1 - stage.back for index, stage in later}
+    bridges = {index + 1 - stage.bridge for index, stage in later if stage.bridge}
+    return {number + 1} | {index for index in reads | bridges if index <= number}

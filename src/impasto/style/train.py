@@ -46,7 +46,7 @@ STATE_NAME, CURVE_NAME, REJECTED_NAME, SAMPLES = "state.pt", "curve.csv", "rejec
 _COLUMNS = ["step", "seconds", "loss", "held_out"]
 # The average of the weights forgets with this factor a step (after a shorter memory at the start).
 _KEEP = 0.998
-_WARM_UP = 100
+_WARM_UP = 20
 _HELD_OUT_BATCHES = 3
 # Training has nothing more to gain when so many looks at the held-out photos brought less than this share.
 _PATIENCE = 4
