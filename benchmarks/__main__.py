@@ -1,4 +1,4 @@
-"""``python -m benchmarks [precision|presets]``: print ratios, each of two things measured in one run.
+"""``python -m benchmarks [precision|presets|artefacts]``: print ratios, each of two things measured in one run.
 
 Absolute times depend on the machine and its other work; the ratios are what to compare. Real weights are found where
 impasto finds them ($IMPASTO_WEIGHTS); what is absent is left out and said.
@@ -13,16 +13,17 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.artefacts import artefacts
 from impasto.encoders import ENCODERS, AnyEncoder, load_encoder
 from impasto.images import Picture, open_picture, resize_long, to_tensor
 from impasto.runtime import Stopwatch
 from impasto.samples.photos import sample_photos
 from impasto.samples.styles import paint_styles
-from impasto.style.config import PRESETS, Preset, StylizeConfig
+from impasto.style.config import DEFAULT_NETWORK, PRESETS, Preset, StylizeConfig
 from impasto.style.engine import optimise, plan_scales, resize
 from impasto.style.optimize import Painter
 
-BENCHMARKS = ("precision", "presets")
+BENCHMARKS = ("precision", "presets", "artefacts")
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
 
@@ -109,17 +110,20 @@ def main() -> None:
     parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], default=list(BENCHMARKS))
     parser.add_argument("--content", type=Path, help="photo; by default a sample photo")
     parser.add_argument("--style", type=Path, help="style picture; by default a sample style")
+    parser.add_argument("--networks", nargs="*", default=[DEFAULT_NETWORK], help="names or files, for artefacts")
     parser.add_argument("--encoder", default="impasto-vgg")
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--steps", type=int, default=1000, help="of Adam")
     options = parser.parse_args()
     if "precision" in options.which:
         precision()
-    if "presets" in options.which:
-        with tempfile.TemporaryDirectory() as folder:
-            content = options.content or sample_photos(Path(folder))[0]
-            style = options.style or paint_styles(Path(folder), names=["night-swirls"])[0]
+    with tempfile.TemporaryDirectory() as folder:
+        content = options.content or sample_photos(Path(folder))[0]
+        style = options.style or paint_styles(Path(folder), names=["night-swirls"])[0]
+        if "presets" in options.which:
             presets(content, style, options.encoder, options.size, options.steps)
+        if "artefacts" in options.which:
+            artefacts(options.networks, content, style)
 
 
 if __name__ == "__main__":

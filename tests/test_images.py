@@ -145,4 +145,4 @@ def test_grey_pictures_have_no_colours_to_match_and_no_nan() -> None:
     for picture in (grey, flat):
         for wanted in (grey, flat, torch.rand(1, 3, 5, 5)):
             assert torch.isfinite(match_colours(picture, wanted)).all()
-    assert torch.allclose(match_colours(torch.rand(1, 3, 5, 5), flat), flat, atol=0.02)
+    assert (match_colours(torch.rand(1, 3, 5, 5), flat) - 0.5).abs().max() < 0.02

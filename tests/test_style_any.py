@@ -118,10 +118,11 @@ def test_styles_are_mixed_in_the_middle_of_their_vectors(network: StyleNetwork, 
     mixed = network.module.net.with_style(0.25 * red + 0.75 * blue)
     image = to_tensor(open_picture(pictures[0]).image)
     expected = apply_network(mixed, image).clamp(0, 1)
-    found = repaint_fast(pictures[0], pictures[1:], network=network, style_weights=(1, 3), style_size=4.0).image
+    options = {"network": network, "precision": "fp32"}
+    found = repaint_fast(pictures[0], pictures[1:], style_weights=(1, 3), style_size=4.0, **options).image
     assert torch.allclose(found, expected, atol=1e-5)
-    alone = repaint_fast(pictures[0], pictures[1], network=network).image
-    assert torch.allclose(repaint_fast(pictures[0], pictures[1:], network=network, style_weights=(1, 0)).image, alone)
+    alone = repaint_fast(pictures[0], pictures[1], **options).image
+    assert torch.allclose(repaint_fast(pictures[0], pictures[1:], style_weights=(1, 0), **options).image, alone)
 
 
 def test_the_photos_colours_are_kept_on_wish(pictures: list[Path]) -> None:
@@ -151,6 +152,12 @@ def test_odd_photos_come_back_in_their_size(pictures: list[Path], tmp_path: Path
     assert torch.isfinite(image).all()
 
 
+def test_bf16_stays_within_one_per_cent(pictures: list[Path]) -> None:
+    exact, fast = (repaint_fast(*pictures[:2], precision=each).image for each in ("fp32", "bf16"))
+    assert (exact - fast).abs().mean() < 0.01
+    assert not torch.equal(exact, fast)
+
+
 def test_wrong_styles_are_refused(network: StyleNetwork, pictures: list[Path], tmp_path: Path) -> None:
     Image.new("RGB", (20, 300)).save(tmp_path / "thin.png")
     with pytest.raises(PictureSizeError, match="too small for a style"):
@@ -169,7 +176,7 @@ def test_a_network_of_named_styles_paints_and_mixes_them(pictures: list[Path], t
     model = ManyStyles(ImpastoNet(6, 1), 2)
     model.table.data.normal_(0, 0.5)
     save_network(StyleNetwork(model, IMPASTO, {"name": "two", "styles": ["sun", "moon"]}), tmp_path / "two.safetensors")
-    painter = FastPainter(FastConfig(str(tmp_path / "two.safetensors")))
+    painter = FastPainter(FastConfig(str(tmp_path / "two.safetensors"), precision="fp32"))
     photo = open_picture(pictures[0])
     sun, moon = (painter.paint(photo, [name]).image for name in ("sun", "moon"))
     both = painter.paint(photo, ["sun", "moon"]).image

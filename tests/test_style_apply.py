@@ -88,7 +88,8 @@ def test_layer_by_layer_gives_what_one_piece_gives(network: Network, width: int,
     for memory in (1, 2_000_000):
         streamed = apply_module.apply_streamed(network, image, memory)
         assert streamed.shape == whole.shape
-        assert (streamed - whole).abs().max() < 2e-5
+        # One pixel has no variance, and 1 / sqrt(eps) magnifies the rounding.
+        assert (streamed - whole).abs().max() < (2e-5 if width > 1 else 1e-3)
 
 
 def test_little_memory_streams_and_saves_the_same_picture(library: Path, photo: Path, tmp_path: Path) -> None:
@@ -184,6 +185,7 @@ def test_import_list_and_paint_on_the_command_line(library: Path, photo: Path, t
     ("arguments", "message"),
     [
         (["--network", "tiny", "--steps", "3"], "--steps has no meaning"),
+        (["--network", "tiny", "--precision", "bf16"], "computes in float32"),
         (["--network", "tiny", "--style", "a.jpg"], "has one style"),
         (["--network", "tiny", "--memory", "0"], "memory 0"),
         (["--style", "a.jpg", "--memory", "2", "--method", "optimise"], "--memory has no meaning"),

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from impasto.images import open_picture, to_tensor
-from impasto.style.networks import EngstromNet, PyTorchExamplesNet, SameConv, SameUpConv, same_padding
+from impasto.style.networks import EngstromNet, PyTorchExamplesNet, SameConv, SameUpConv, instance_norm, same_padding
 
 
 def psnr(one: Tensor, other: Tensor) -> float:
@@ -83,3 +83,15 @@ def test_the_examples_network_reproduces_the_published_candy(shared: Path) -> No
     with torch.no_grad():
         painted = network(to_tensor(open_picture(shared / "data/goldens/amber.jpg").image)).clamp(0, 1)
     assert psnr(painted, to_tensor(open_picture(shared / "data/goldens/amber_candy_nc16.jpg").image)) >= 30
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_fused_norm_is_instance_norm(batch: int) -> None:
+    torch.manual_seed(0)
+    norm = torch.nn.InstanceNorm2d(5, eps=1e-3, affine=True)
+    norm.weight.data.uniform_(0.5, 2)
+    norm.bias.data.normal_()
+    x = torch.randn(batch, 5, 9, 11) * torch.tensor([0.01, 1, 10, 100, 0])[:, None, None] + 3
+    expected = norm(x)
+    with torch.no_grad():
+        assert torch.allclose(instance_norm(x, norm), expected, atol=1e-4)

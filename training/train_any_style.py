@@ -42,7 +42,7 @@ BATCH, CROP = 8, 192
 NET_RATE, READER_RATE = 7e-4, 2e-3
 # Strength at which the embedded encoder judges: much photo, because under SqueezeNet's loss a network that paints
 # the same strokes everywhere is nearly as good.
-CONTENT_STRENGTH = 0.15
+CONTENT_STRENGTH = 0.08
 SAVE_EVERY = 300.0
 PROCEDURAL_SEEDS = 6
 Pictures = list[np.ndarray]

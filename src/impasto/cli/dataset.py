@@ -63,13 +63,19 @@ def stylize(
     from impasto.style.config import DEFAULT_NETWORK, FastConfig, StylizeConfig, config_from, fast_config_from
 
     strengths = tuple(strength or ())
-    common = {"size": size, "device": device, "seed": seed, **({"strength": strengths[0]} if strengths else {})}
+    common = {
+        "size": size,
+        "precision": precision,
+        "device": device,
+        "seed": seed,
+        **({"strength": strengths[0]} if strengths else {}),
+    }
     method = choose_method(context, method, "fast")
     slow = {"preset": preset, "encoder": encoder, "weights": weights, "steps": steps, "ratio": ratio}
     chosen: StylizeConfig | FastConfig = (
         fast_config_from({**common, "network": network or DEFAULT_NETWORK})
         if method == "fast"
-        else config_from({**common, **slow, "precision": precision})
+        else config_from({**common, **slow})
     )
     config = RepaintConfig(chosen, label, originals, fractions, strengths)  # type: ignore[arg-type]
     hidden = quiet or as_json

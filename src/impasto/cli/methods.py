@@ -9,7 +9,7 @@ from impasto.errors import UnknownNameError, UsageError
 # What means nothing to the other method.
 _OWN = {
     "fast": ("network", "memory"),
-    "optimise": ("preset", "steps", "ratio", "encoder", "weights", "init", "pooling", "padding", "precision"),
+    "optimise": ("preset", "steps", "ratio", "encoder", "weights", "init", "pooling", "padding"),
 }
 
 

@@ -70,7 +70,7 @@ def stylize(
     from impasto.cli.stylize_methods import Shown, paint_fast, paint_slowly
 
     chosen = choose_method(context, method, "optimise")
-    common = {"style_size": style_size, "keep_colour": keep_colour, "device": device}
+    common = {"style_size": style_size, "keep_colour": keep_colour, "precision": precision, "device": device}
     if strength is not None:
         common["strength"] = strength
     shown = Shown(output, depth, quiet, as_json)
@@ -88,7 +88,6 @@ def stylize(
         "init": init,
         "pooling": pooling,
         "padding": padding,
-        "precision": precision,
         "seed": seed,
     }
     paint_slowly(content, style or [], {**common, **options}, shown)

@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from impasto._version import __version__
-from impasto.errors import PictureSizeError
+from impasto.errors import PictureSizeError, UsageError
 from impasto.images import Picture, match_colours, open_picture, resize_long, to_tensor
 from impasto.runs import to_plain
-from impasto.runtime import Stopwatch, available_memory, choose_device, deterministic
-from impasto.style.brush import Brush, brush_of
+from impasto.runtime import Stopwatch, available_memory, choose_device, choose_dtype, deterministic
+from impasto.style.brush import Brush, Mixture, brush_of
 from impasto.style.checkpoints import StyleNetwork, fingerprint
 from impasto.style.config import DEFAULT_NETWORK, SMALLEST_PHOTO, SMALLEST_SIDE, FastConfig, fast_config_from
 from impasto.style.library import open_network
@@ -76,6 +76,9 @@ class FastPainter:
         self.network = network or open_network(config.network)
         self._fingerprint = fingerprint(self.network)
         self.brush: Brush = brush_of(self.network, self.device)
+        if config.precision == "bf16" and not self.brush.may_lower:
+            raise UsageError(f"{config.network} computes in float32 alone.", "Leave --precision out.")
+        self.dtype = choose_dtype(config.precision, self.device) if self.brush.may_lower else torch.float32
 
     def with_config(self, config: FastConfig) -> FastPainter:
         """Return a painter with another configuration and the same network."""
@@ -141,7 +144,9 @@ class FastPainter:
     def _painted(self, image: Image.Image, styles: Sequence[Picture | str]) -> Tensor:
         strength = self.config.strength
         chosen = [self._style(each, image) for each in styles]
-        plan = self.brush.networks(chosen, self.config.style_weights, strength, lambda: to_tensor(_small(image)))
+        dtype = torch.float32 if self._must_stream(image) else self.dtype
+        mixture = Mixture(self.config.style_weights, strength, lambda: to_tensor(_small(image)), dtype)
+        plan = self.brush.networks(chosen, mixture)
         painted = self._apply(plan.network, image)
         if strength == 1 and not self._recolours:
             return painted
@@ -167,10 +172,12 @@ class FastPainter:
         return match_colours(seen, to_tensor(_small(image))).clamp_(0, 1) if self.config.keep_colour else seen
 
     def _apply(self, network: Network, image: Image.Image) -> Tensor:
-        budget = self._memory()
-        if self.device.type == "cpu" and image.width * image.height * WHOLE_BYTES > budget:
-            return apply_streamed(network, image, budget // 4)
+        if self._must_stream(image):
+            return apply_streamed(network, image, self._memory() // 4)
         return apply_network(network, to_tensor(image).to(self.device)).clamp_(0, 1).cpu()
+
+    def _must_stream(self, image: Image.Image) -> bool:
+        return self.device.type == "cpu" and image.width * image.height * WHOLE_BYTES > self._memory()
 
     def _memory(self) -> int:
         return self.config.memory or available_memory() // 2
@@ -191,6 +198,7 @@ class FastPainter:
                 "sha256": self._fingerprint,
             },
             "config": to_plain(self.config),
+            "computed_in": str(self.dtype).removeprefix("torch."),
             "torch": torch.__version__,
         }
 

@@ -16,13 +16,29 @@ from impasto.images import resize_long
 from impasto.style.any_style import AnyStyleNet
 from impasto.style.architectures import ANY, IMPASTO
 from impasto.style.checkpoints import StyleNetwork
-from impasto.style.impasto_net import ManyStyles
+from impasto.style.impasto_net import ImpastoNet, ManyStyles
 
 # Longer sides in pixels between which a style picture is read: below there are no strokes, above the network has none
 # as large.
 READ_AT_LEAST, READ_AT_MOST = 192, 640
 # Shorter side in pixels that leaves something to see at the encoder's deepest layer.
 SMALLEST_READ = 64
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How styles are to be painted.
+
+    Attributes:
+        shares: one a style; empty for equal ones.
+        strength: 0 .. 1, against the style of ``photo``, which is asked for below 1.
+        dtype: type in which convolutions compute.
+    """
+
+    shares: Sequence[float]
+    strength: float
+    photo: Callable[[], Tensor]
+    dtype: torch.dtype
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,11 @@ class Brush(Protocol):
     """A network that is told its styles."""
 
     reads_pictures: bool
+    # Whether less than float32 is allowed: foreign networks are to give their published pictures.
+    may_lower: bool
 
-    def networks(
-        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
-    ) -> Chosen:
-        """Return what paints ``styles``, pictures 1 x 3 x H x W or names, in these shares (empty: equal)."""
+    def networks(self, styles: Sequence[Tensor | str], mixture: Mixture) -> Chosen:
+        """Return what paints ``styles``, pictures 1 x 3 x H x W or names."""
 
     def style_view(self, image: Image.Image, size: int) -> Image.Image:
         """Return a style picture as it is read for a result whose longer side is ``size``."""
@@ -57,17 +73,29 @@ def brush_of(network: StyleNetwork, device: torch.device) -> Brush:
     return PlainBrush(module)
 
 
+class Lowered:
+    """A network in float32, and copies of it in other types, made when they are asked for."""
+
+    def __init__(self, net: ImpastoNet) -> None:
+        self._nets = {torch.float32: net}
+
+    def of(self, dtype: torch.dtype) -> ImpastoNet:
+        """Return the network whose convolutions compute in ``dtype``."""
+        if dtype not in self._nets:
+            self._nets[dtype] = self._nets[torch.float32].lowered(dtype)
+        return self._nets[dtype]
+
+
 class PlainBrush:
     """A network of one style."""
 
     reads_pictures = False
+    may_lower = False
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
-    def networks(
-        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
-    ) -> Chosen:
+    def networks(self, styles: Sequence[Tensor | str], mixture: Mixture) -> Chosen:
         """Return the network itself."""
         if styles:
             raise UsageError("this network has one style, none can be chosen.", "Leave --style out.")
@@ -82,23 +110,23 @@ class TableBrush:
     """A network that has learned some styles, which have names."""
 
     reads_pictures = False
+    may_lower = True
 
     def __init__(self, module: ManyStyles, names: Sequence[str]) -> None:
         self.module, self.names = module, list(names)
+        self._nets = Lowered(module.net)
 
-    def networks(
-        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
-    ) -> Chosen:
+    def networks(self, styles: Sequence[Tensor | str], mixture: Mixture) -> Chosen:
         """Return the mixture of the named styles; of an only style the name may be left out."""
         if not styles and len(self.names) > 1:
             raise UsageError("this network has several styles.", f"Choose with --style: {', '.join(self.names)}.")
-        mixture = [0.0] * len(self.names)
-        for name, share in zip(styles or self.names, _shares(shares, max(1, len(styles))), strict=True):
+        found = [0.0] * len(self.names)
+        for name, share in zip(styles or self.names, _shares(mixture.shares, max(1, len(styles))), strict=True):
             if name not in self.names:
                 shown = name if isinstance(name, str) else "a picture"
                 raise UnknownNameError("style of this network", shown, self.names)
-            mixture[self.names.index(str(name))] += share
-        return Chosen(self.module.mixed(mixture))
+            found[self.names.index(str(name))] += share
+        return Chosen(self._nets.of(mixture.dtype).with_style(self.module.mixed(found)))
 
     def style_view(self, image: Image.Image, size: int) -> Image.Image:
         """Return the picture; it will be refused."""
@@ -109,9 +137,11 @@ class AnyBrush:
     """The network for any style, with the encoder that reads style pictures for it."""
 
     reads_pictures = True
+    may_lower = True
 
     def __init__(self, module: AnyStyleNet, facts: dict[str, Any], device: torch.device) -> None:
         self.module = module
+        self._nets = Lowered(module.net)
         self.encoder = load_encoder().to(device).to(memory_format=torch.channels_last)
         self.device = device
         wanted, found = facts.get("encoder_sha256"), self.encoder.identity().get("sha256")
@@ -121,19 +151,17 @@ class AnyBrush:
                 "Remove the file of that name from $IMPASTO_WEIGHTS: the embedded one is needed.",
             )
 
-    def networks(
-        self, styles: Sequence[Tensor | str], shares: Sequence[float], strength: float, photo: Callable[[], Tensor]
-    ) -> Chosen:
+    def networks(self, styles: Sequence[Tensor | str], mixture: Mixture) -> Chosen:
         """Return the network of the mixture of the styles; below full strength the photo's own is mixed in."""
         if not styles:
             raise UsageError("no style picture was given.", "Give --style PICTURE.")
-        weights = _shares(shares, len(styles))
+        weights = _shares(mixture.shares, len(styles))
         vectors = [self.read(each) * share for each, share in zip(styles, weights, strict=True)]
-        vector = torch.stack(vectors).sum(0)
-        if strength == 1:
-            return Chosen(self.module.net.with_style(vector))
-        own = self.read(photo())
-        return Chosen(self.module.net.with_style(torch.lerp(own, vector, strength)), self.module.net.with_style(own))
+        vector, net = torch.stack(vectors).sum(0), self._nets.of(mixture.dtype)
+        if mixture.strength == 1:
+            return Chosen(net.with_style(vector))
+        own = self.read(mixture.photo())
+        return Chosen(net.with_style(torch.lerp(own, vector, mixture.strength)), net.with_style(own))
 
     def style_view(self, image: Image.Image, size: int) -> Image.Image:
         """Return the picture no larger than it is, and no larger than the network's strokes."""

@@ -90,6 +90,8 @@ class FastConfig:
         keep_colour: paint with the photo's colours (Gatys et al. 2017, colour matching).
         memory: bytes; a picture that would need more is painted layer by layer through temporary files, more slowly and
             to the same values but for rounding. None takes half of what is free.
+        precision: "auto" is bf16 for networks of ours where the processor multiplies it. Foreign ones compute in
+            float32, because they are to give their published pictures.
         device: see ``runtime``.
         seed: networks draw nothing at random; the splits of a data set do.
     """
@@ -101,6 +103,7 @@ class FastConfig:
     style_size: float = 1.0
     keep_colour: bool = False
     memory: int | None = None
+    precision: Precision = "auto"
     device: str = "auto"
     seed: int = 0
 

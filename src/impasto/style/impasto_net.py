@@ -10,12 +10,14 @@ eighth of the size, where strokes are decided, with 0.6 times the operations.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.style.networks import Stage
+from impasto.style.networks import Stage, instance_norm
 
 # The last step is 0.5 + REACH * tanh(x), so that black and white can be reached without saturation.
 REACH = 0.55
@@ -52,6 +54,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         """Map B x C x H x W to B x outputs x H' x W'; ``style`` (B x 2 outputs) is added to gains and shifts."""
+        if style is None and not torch.is_grad_enabled():
+            return self._quick(x)
         x = self.conv(mirror(double(x) if self.enlarge else x, self.padding))
         variance, mean = torch.var_mean(x.float(), (2, 3), unbiased=False)
         gain: Tensor = self.norm.weight
@@ -61,6 +65,14 @@ class Layer(nn.Module):
         scale = gain * (variance + self.norm.eps).rsqrt()
         x = x * scale.to(x.dtype)[:, :, None, None] + (shift - mean * scale).to(x.dtype)[:, :, None, None]
         return x.relu() if self.relu else x
+
+    def _quick(self, x: Tensor) -> Tensor:
+        """Do the same with torch's fused kernels, in the type of the weights."""
+        x = x.to(self.conv.weight.dtype)
+        if self.enlarge:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = instance_norm(self.conv(F.pad(x, (self.padding,) * 4, mode="reflect")), self.norm)
+        return x.relu_() if self.relu else x
 
 
 class ImpastoNet(nn.Module):
@@ -122,7 +134,7 @@ class ImpastoNet(nn.Module):
         x = _block(self.touch, x, parts)
         x = self.up3(self.up2(x, next(parts)), next(parts))
         x = x + self.photo(entered, next(parts))
-        return self.leave(self.last(mirror(x, 1)))
+        return self.leave(self.last(mirror(x, 1)).float())
 
     def _parts(self, style: Tensor | None) -> Iterator[Tensor | None]:
         layers = self.layers
@@ -149,6 +161,14 @@ class ImpastoNet(nn.Module):
         stages += [_stage(self.up2), _stage(self.up3)]
         stages.append(_stage(self.photo, back=len(stages) + 1, bridge=1))
         return [*stages, Stage(self.last.weight, self.last.bias, padding="reflect")]
+
+    def lowered(self, dtype: torch.dtype) -> ImpastoNet:
+        """Return a copy whose convolutions compute in ``dtype``; the norms stay in float32."""
+        own = copy.deepcopy(self)
+        for module in own.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype)
+        return own
 
     @torch.no_grad()
     def with_style(self, style: Tensor) -> ImpastoNet:
@@ -180,10 +200,10 @@ class ManyStyles(nn.Module):
         result: Tensor = self.net(x, shares @ self.table)
         return result
 
-    def mixed(self, shares: Sequence[float]) -> ImpastoNet:
-        """Return a network of one style: the mixture of those in the table."""
+    def mixed(self, shares: Sequence[float]) -> Tensor:
+        """Return the style vector of a mixture of the styles in the table."""
         weights = torch.tensor(shares, dtype=self.table.dtype, device=self.table.device)
-        return self.net.with_style(weights / weights.sum() @ self.table.detach())
+        return weights / weights.sum() @ self.table.detach()
 
 
 def _block(layers: nn.Module, x: Tensor, parts: Iterator[Tensor | None]) -> Tensor:

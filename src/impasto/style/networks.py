@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,6 +59,19 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def instance_norm(x: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
+    """Return what ``norm`` gives, B x C x H x W, faster where no gradient is needed.
+
+    For one picture instance norm is batch norm with the statistics of the batch, and torch has a fused kernel for that
+    which takes channels-last and bf16 as they are; its own instance norm copies the picture twice.
+    """
+    if torch.is_grad_enabled() or x.shape[2] * x.shape[3] == 1:
+        result: Tensor = norm(x)
+        return result
+    parts = [F.batch_norm(each, None, None, norm.weight, norm.bias, True, eps=norm.eps) for each in torch.split(x, 1)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 class SameConv(nn.Module):
     """Convolution without bias, padded by zeros as TensorFlow's SAME, and instance norm; key names as published."""
 
@@ -71,8 +85,7 @@ class SameConv(nn.Module):
         """Map B x C x H x W to B x outputs x ceil(H / stride) x ceil(W / stride)."""
         kernel = self.weight.shape[-1]
         rows, columns = (same_padding(side, kernel, self.stride) for side in x.shape[2:])
-        result: Tensor = self.norm(F.conv2d(F.pad(x, (*columns, *rows)), self.weight, stride=self.stride))
-        return result
+        return instance_norm(F.conv2d(F.pad(x, (*columns, *rows)), self.weight, stride=self.stride), self.norm)
 
 
 class SameUpConv(nn.Module):
@@ -88,8 +101,7 @@ class SameUpConv(nn.Module):
         height, width = x.shape[2:]
         # The whole result has 2n + 1 pixels. SAME pads the forward convolution after the picture, so the last goes.
         whole = F.conv_transpose2d(x, self.weight, stride=2)[..., : 2 * height, : 2 * width]
-        result: Tensor = self.norm(whole)
-        return result
+        return instance_norm(whole, self.norm)
 
 
 class EngstromResidual(nn.Module):
@@ -185,8 +197,8 @@ class ExamplesResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape."""
-        result: Tensor = x + self.in2(self.conv2(self.in1(self.conv1(x)).relu()))
-        return result
+        inner = instance_norm(self.conv1(x), self.in1).relu()
+        return x + instance_norm(self.conv2(inner), self.in2)
 
 
 class PyTorchExamplesNet(nn.Module):
@@ -213,11 +225,11 @@ class PyTorchExamplesNet(nn.Module):
         """Repaint B x 3 x H x W; sides become the next multiple of 4."""
         x = self.enter(x)
         for conv, norm in ((self.conv1, self.in1), (self.conv2, self.in2), (self.conv3, self.in3)):
-            x = norm(conv(x)).relu()
+            x = instance_norm(conv(x), norm).relu()
         for block in (self.res1, self.res2, self.res3, self.res4, self.res5):
             x = block(x)
         for conv, norm in ((self.deconv1, self.in4), (self.deconv2, self.in5)):
-            x = norm(conv(x)).relu()
+            x = instance_norm(conv(x), norm).relu()
         return self.leave(self.deconv3(x))
 
     @staticmethod
