@@ -289,7 +289,7 @@ def test_killed_three_times_it_ends_with_the_same_bytes(
 
 def test_the_command_estimates_and_reports(folders: tuple[Path, Path, Path]) -> None:
     (folders[0] / "bad.jpg").write_text("x")
-    loud = [argument for argument in command(folders, folders[2]) if argument != "--quiet"]
+    loud = [argument for argument in command(folders, folders[2], OPTIONS) if argument != "--quiet"]
     done = subprocess.run([*loud, "--dry-run"], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0
     assert "20 pictures to make" in done.stderr

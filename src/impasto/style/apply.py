@@ -215,7 +215,7 @@ def apply_network(network: Network, image: Tensor) -> Tensor:
     rows, columns = (torch.from_numpy(_mirrored(side, network)).to(image.device) for side in (height, width))
     framed = image[:, :, rows][:, :, :, columns]
     painted: Tensor = network(framed.contiguous(memory_format=torch.channels_last))
-    return painted[:, :, frame : frame + height, frame : frame + width]
+    return painted[:, :, frame : frame + height, frame : frame + width].contiguous()
 
 
 @torch.no_grad()
