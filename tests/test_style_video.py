@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from typer.testing import CliRunner
 
+from impasto.cli import main
 from impasto.errors import RunError, UnknownNameError, UnreadablePictureError, UsageError
 from impasto.files import file_digest
 from impasto.images import to_tensor
@@ -119,8 +122,8 @@ def test_interrupted_it_goes_on_to_the_same_frames(source: Path, tmp_path: Path)
 
     def flickering(photo: Image.Image) -> Tensor:
         pixels = to_tensor(photo)
-        seed = int(pixels.sum().item() * 1000)
-        noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(zlib.crc32(photo.tobytes()))
+        noise = torch.rand(pixels.shape, generator=generator)
         return (pixels + 0.2 * noise).clamp(0, 1)
 
     def dies(photo: Image.Image) -> Tensor:
@@ -174,3 +177,18 @@ def test_errors_of_the_decoding_thread_arrive(source: Path, tmp_path: Path) -> N
 
     with pytest.raises(ValueError, match="ladder"):
         repaint_video(source, tmp_path / "out.mp4", fails)
+
+
+def test_the_command_paints_a_clip_and_tells_its_flicker(source: Path, tmp_path: Path) -> None:
+    style = tmp_path / "style.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(style)
+    output = tmp_path / "out.webm"
+    arguments = ["stylize", str(source), "--method", "fast", "--style", str(style), "-o", str(output)]
+    result = CliRunner().invoke(main.app, [*arguments, "--size", "96", "--smoothing", "0.5", "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["frames"], told["problem"]) == (9, "")
+    assert told["flicker"] < told["flicker_alone"]
+    assert next(frames_of(output, [])).shape == (72, 96, 3)
+    still = CliRunner().invoke(main.app, ["stylize", str(style), *arguments[2:-2], "--smoothing", "0.5"])
+    assert "still picture" in str(still.exception)

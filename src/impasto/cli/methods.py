@@ -8,7 +8,7 @@ from impasto.errors import UnknownNameError, UsageError
 
 # What means nothing to the other method.
 _OWN = {
-    "fast": ("network", "memory"),
+    "fast": ("network", "memory", "smoothing"),
     "optimise": ("preset", "steps", "ratio", "encoder", "weights", "init", "pooling", "padding"),
 }
 

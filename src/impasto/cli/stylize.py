@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def stylize(
     context: typer.Context,
-    content: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    content: Annotated[Path, typer.Argument(help="The photo; fast: or a video.", show_default=False)],
     style: Annotated[
         list[str] | None,
         typer.Option("--style", "-s", help="Style picture, with a weight if several: a.jpg:2", show_default=False),
@@ -60,6 +60,7 @@ def stylize(
     memory: Annotated[
         float | None, typer.Option(help="fast: GB to use at most.", show_default="half of what is free")
     ] = None,
+    smoothing: Annotated[float | None, typer.Option(help="Videos, 0..1: against flicker.", show_default="0.6")] = None,
     depth: Annotated[int, typer.Option(help="Bits a channel: 8, or 16 for TIFF.")] = 8,
     device: Device = "auto",
     seed: Seed = 0,
@@ -76,7 +77,8 @@ def stylize(
     shown = Shown(output, depth, quiet, as_json)
     if chosen == "fast":
         limit = {} if memory is None else {"memory": int(memory * 2**30)}
-        paint_fast(content, style or [], {**common, **limit, "network": network, "size": size}, shown)
+        fast = {"network": network, "size": size, "smoothing": smoothing}
+        paint_fast(content, style or [], {**common, **limit, **fast}, shown)
         return
     options = {
         "preset": preset,

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from PIL import Image
+from torch import Tensor
 
 from impasto.cli.console import print_json, progress_bar, remark
 from impasto.errors import UsageError
-from impasto.images import open_picture
+from impasto.images import Picture, open_picture, resize_long
+from impasto.runs import to_plain
 from impasto.runtime import human_time
 from impasto.style.apply import FastPainter
+from impasto.style.clips import is_clip
 from impasto.style.config import DEFAULT_NETWORK, config_from, fast_config_from
 from impasto.style.optimize import Painter
+from impasto.style.video import VideoConfig, repaint_video
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,13 @@ def paint_slowly(content: Path, style: list[str], options: dict[str, Any], shown
 
 def paint_fast(content: Path, style: list[str], options: dict[str, Any], shown: Shown) -> None:
     """Repaint in one pass."""
-    names, shares = split_weights(style)
     options["network"] = options["network"] or DEFAULT_NETWORK
+    if is_for_clips(content, shown.output):
+        paint_clip(content, style, options, shown)
+        return
+    if options.pop("smoothing") is not None:
+        raise UsageError("--smoothing has no meaning for a still picture.", "It is for videos.")
+    names, shares = split_weights(style)
     painter = FastPainter(fast_config_from({**options, "style_weights": shares}))
     result = painter.paint(open_picture(content), [painter.style(name) for name in names])
     label = "+".join(Path(name).stem for name in names) or painter.network.facts["name"]
@@ -64,6 +74,48 @@ def paint_fast(content: Path, style: list[str], options: dict[str, Any], shown: 
     size = f"{result.image.shape[3]}x{result.image.shape[2]}"
     remark(f"{size} pixels in {human_time(result.seconds)}", hidden=shown.quiet)
     typer.echo(str(target))
+
+
+def paint_clip(content: Path, style: list[str], options: dict[str, Any], shown: Shown) -> None:
+    """Repaint a video frame by frame in one pass each."""
+    names, shares = split_weights(style)
+    smoothing = options.pop("smoothing")
+    settings = VideoConfig() if smoothing is None else VideoConfig(smoothing)
+    painter = FastPainter(fast_config_from({**options, "style_weights": shares}))
+    styles = [painter.style(name) for name in names]
+    label = "+".join(Path(name).stem for name in names) or painter.network.facts["name"]
+    target = shown.output or content.with_name(f"{content.stem}--{label}{content.suffix}")
+    size = painter.config.size
+
+    def paint(frame: Image.Image) -> Tensor:
+        return painter.paint_image(frame if size is None else resize_long(frame, size), styles)
+
+    facts = {"config": to_plain(painter.config), **painter.identity(), "styles": [digest_of(each) for each in styles]}
+    with progress_bar(shown.quiet or shown.as_json) as on_progress:
+        result = repaint_video(content, target, paint, settings, facts=facts, on_progress=on_progress)
+    if shown.as_json:
+        print_json(result)
+        return
+    if result.problem:
+        remark(result.problem, hidden=shown.quiet)
+    remark(
+        f"{result.frames} frames in {human_time(result.seconds)}, {result.painted / result.seconds:.1f} a second; "
+        f"flicker {result.flicker:.2g}, frame by frame {result.flicker_alone:.2g}",
+        hidden=shown.quiet,
+    )
+    typer.echo(str(result.path))
+
+
+def is_for_clips(content: Path, output: Path | None) -> bool:
+    """Whether moving pictures come out: a GIF may be a still picture, so there the output's name decides."""
+    if not is_clip(content) or (output is not None and not is_clip(output)):
+        return False
+    return content.suffix.lower() != ".gif" or output is not None
+
+
+def digest_of(style: Picture | str) -> str:
+    """Return what tells a style from another."""
+    return style if isinstance(style, str) else style.sha256
 
 
 def split_weights(values: list[str]) -> tuple[list[str], tuple[float, ...]]:

@@ -75,6 +75,7 @@ class FastPainter:
         self.device = choose_device(config.device)
         self.network = network or open_network(config.network)
         self._fingerprint = fingerprint(self.network)
+        self._views: dict[tuple[str, int], Tensor] = {}
         self.brush: Brush = brush_of(self.network, self.device)
         if config.precision == "bf16" and not self.brush.may_lower:
             raise UsageError(f"{config.network} computes in float32 alone.", "Leave --precision out.")
@@ -130,8 +131,7 @@ class FastPainter:
         watch = Stopwatch()
         config = self.config
         image = content.image if config.size is None else resize_long(content.image, config.size)
-        with deterministic(), torch.no_grad():
-            painted = self._painted(image, styles)
+        painted = self.paint_image(image, styles)
         alpha = content.alpha.resize(image.size) if content.alpha else None
         return Repaint(painted, alpha, self._provenance(content, styles), watch.seconds)
 
@@ -140,6 +140,11 @@ class FastPainter:
         if isinstance(style, Picture):
             return style
         return open_picture(Path(style)) if self.brush.reads_pictures else str(style)
+
+    def paint_image(self, image: Image.Image, styles: Sequence[Picture | str] = ()) -> Tensor:
+        """Return an RGB image repainted in its own size, 1 x 3 x H x W in 0..1."""
+        with deterministic(), torch.no_grad():
+            return self._painted(image, styles)
 
     def _painted(self, image: Image.Image, styles: Sequence[Picture | str]) -> Tensor:
         strength = self.config.strength
@@ -168,8 +173,13 @@ class FastPainter:
             return style
         self.check_style(style)
         size = round(max(image.size) * self.config.style_size)
-        seen = to_tensor(self.brush.style_view(style.image, size))
-        return match_colours(seen, to_tensor(_small(image))).clamp_(0, 1) if self.config.keep_colour else seen
+        if self.config.keep_colour:
+            view = to_tensor(self.brush.style_view(style.image, size))
+            return match_colours(view, to_tensor(_small(image))).clamp_(0, 1)
+        key = (style.sha256, size)  # the same tensor again, which the brush knows
+        if key not in self._views:
+            self._views[key] = to_tensor(self.brush.style_view(style.image, size))
+        return self._views[key]
 
     def _apply(self, network: Network, image: Image.Image) -> Tensor:
         if self._must_stream(image):

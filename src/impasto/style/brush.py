@@ -23,6 +23,8 @@ from impasto.style.impasto_net import ImpastoNet, ManyStyles
 READ_AT_LEAST, READ_AT_MOST = 192, 640
 # Shorter side in pixels that leaves something to see at the encoder's deepest layer.
 SMALLEST_READ = 64
+# Styles whose vectors are kept.
+_KNOWN = 256
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class AnyBrush:
         self._nets = Lowered(module.net)
         self.encoder = load_encoder().to(device).to(memory_format=torch.channels_last)
         self.device = device
+        self._vectors: dict[Tensor | str, Tensor] = {}
         wanted, found = facts.get("encoder_sha256"), self.encoder.identity().get("sha256")
         if wanted != found:
             raise WrongWeightsError(
@@ -156,7 +159,7 @@ class AnyBrush:
         if not styles:
             raise UsageError("no style picture was given.", "Give --style PICTURE.")
         weights = _shares(mixture.shares, len(styles))
-        vectors = [self.read(each) * share for each, share in zip(styles, weights, strict=True)]
+        vectors = [self._known(each) * share for each, share in zip(styles, weights, strict=True)]
         vector, net = torch.stack(vectors).sum(0), self._nets.of(mixture.dtype)
         if mixture.strength == 1:
             return Chosen(net.with_style(vector))
@@ -166,6 +169,14 @@ class AnyBrush:
     def style_view(self, image: Image.Image, size: int) -> Image.Image:
         """Return the picture no larger than it is, and no larger than the network's strokes."""
         return resize_long(image, min(max(image.size), max(READ_AT_LEAST, min(READ_AT_MOST, size))))
+
+    def _known(self, style: Tensor | str) -> Tensor:
+        """Return what ``read`` does, without reading a tensor twice."""
+        if style not in self._vectors:
+            if len(self._vectors) >= _KNOWN:
+                self._vectors.clear()
+            self._vectors[style] = self.read(style)
+        return self._vectors[style]
 
     @torch.no_grad()
     def read(self, style: Tensor | str) -> Tensor:

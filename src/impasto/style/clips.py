@@ -27,7 +27,11 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     ".gif": ("gif", ()),
 }
 # Constant quality: 18 is what people cannot tell from the original with x264; VP9 counts differently.
-_QUALITY = {"libx264": {"crf": "18", "preset": "medium"}, "libvpx-vp9": {"crf": "28", "b:v": "0", "row-mt": "1"}}
+# Without mbtree, which in PyAV's wheels was seen to give other bytes in every fifth run.
+_QUALITY = {
+    "libx264": {"crf": "18", "preset": "medium", "x264-params": "mbtree=0"},
+    "libvpx-vp9": {"crf": "28", "b:v": "0", "row-mt": "1"},
+}
 _LARGEST_SIDE = 16384
 # Frames from which the colours of a GIF are chosen.
 _PALETTE_FRAMES = 12
@@ -156,6 +160,7 @@ def _encode(
             if number == 0:
                 pictures.height, pictures.width = (side + side % 2 for side in pixels.shape[:2])
             frame = av.VideoFrame.from_ndarray(_even(pixels), format="rgb24")
+            frame.pts, frame.time_base = number, 1 / clip.rate  # x264 decides by time, and must not guess it
             output.mux(pictures.encode(frame))
             if track:
                 track.until(float((number + 1) / clip.rate))
