@@ -83,7 +83,7 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
 def _shapes(height: int, width: int) -> list[tuple[int, int]]:
     """Return the sizes of the levels, the coarsest first."""
     shrink = max(1.0, max(height, width) / WORKING_SIZE)
-    shapes = []
+    shapes: list[tuple[int, int]] = []
     while not shapes or min(height, width) / shrink >= _COARSEST:
         shapes.append((max(1, round(height / shrink)), max(1, round(width / shrink))))
         shrink *= 2
@@ -101,7 +101,8 @@ def _refined(flow: Tensor, first: Tensor, second: Tensor) -> Tensor:
     right, down = _gradient((first + moved) / 2)
     change = moved - first
     products = [right * right, right * down, down * down, right * change, down * change]
-    xx, xy, yy, xt, yt = _blurred(torch.cat([each.sum(1, keepdim=True) for each in products], 1), _WINDOW).split(1, 1)
+    tensor = _blurred(torch.cat([each.sum(1, keepdim=True) for each in products], 1), _WINDOW)
+    xx, xy, yy, xt, yt = torch.split(tensor, 1, 1)
     xx, yy = xx + _SMOOTHNESS, yy + _SMOOTHNESS
     determinant = xx * yy - xy * xy
     start = flow

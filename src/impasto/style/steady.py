@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.style.flow import consistent, optical_flow, warp
+from impasto.style.flow import consistent, optical_flow, resize_flow, warp
 
 # Longer side in pixels at which motion is sought.
 _SEEK = 320
@@ -56,7 +56,7 @@ class Steadier:
         if seen.mean() < _LEAST_SEEN:
             return Steadied(painted, None, None)
         moved = warp(shown_before, flow)
-        image = painted + self.smoothing * seen * (moved - painted)
+        image = (painted + self.smoothing * seen * (moved - painted)).clamp(0, 1)
         return Steadied(image, _difference(image, moved, seen), _difference(painted, warp(painted_before, flow), seen))
 
     def keep(self, photo: Tensor, shown: Tensor, painted: Tensor) -> None:
@@ -66,17 +66,13 @@ class Steadier:
 
 def _motion(photo: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     """Return the flow from ``photo`` to the frame before it, and where it can be trusted, both at full size."""
-    height, width = photo.shape[2:]
-    scale = min(1.0, _SEEK / max(height, width))
-    small = [
-        F.interpolate(each, (max(1, round(height * scale)), max(1, round(width * scale))), mode="area")
-        for each in (photo, before)
-    ]
-    there, back = optical_flow(*small), optical_flow(small[1], small[0])
-    seen = consistent(there, back)
-    ratio = torch.tensor([width / there.shape[3], height / there.shape[2]], device=photo.device)[None, :, None, None]
-    flow = F.interpolate(there, (height, width), mode="bilinear", align_corners=False) * ratio
-    return flow, F.interpolate(seen, (height, width), mode="bilinear", align_corners=False)
+    size = photo.shape[2:]
+    scale = min(1.0, _SEEK / max(size))
+    small = [max(1, round(side * scale)) for side in size]
+    one, other = (F.interpolate(each, small, mode="area") for each in (photo, before))
+    there = optical_flow(one, other)
+    seen = consistent(there, optical_flow(other, one))
+    return resize_flow(there, *size), F.interpolate(seen, size, mode="bilinear", align_corners=False)
 
 
 def _difference(image: Tensor, moved: Tensor, seen: Tensor) -> float:
