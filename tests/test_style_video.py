@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from impasto.errors import RunError, UnknownNameError, UnreadablePictureError, U
 from impasto.files import file_digest
 from impasto.images import to_tensor
 from impasto.runtime import Progress
-from impasto.style.clips import Clip, Frame, frames_of, probe, require_av, write_clip
+from impasto.style.clips import Clip, Frame, Shot, probe, require_av
+from impasto.style.clips import frames_of as shots_of
+from impasto.style.clips_out import write_clip
 from impasto.style.video import VideoConfig, repaint_video
 
 av = pytest.importorskip("av", reason="needs the extra video")
@@ -35,6 +38,14 @@ def moving(count: int, width: int = 64, height: int = 48) -> list[Frame]:
         frame[10:30, 4 + 2 * number : 24 + 2 * number] = (30, 220, 120)
         frames.append(frame)
     return frames
+
+
+def frames_of(path: Path, problems: list[str]) -> Iterator[Frame]:
+    return (shot.pixels for shot in shots_of(path, problems))
+
+
+def shots(frames: list[Frame], rate: Fraction = RATE) -> Callable[[], Iterator[Shot]]:
+    return lambda: (Shot(frame, number / rate) for number, frame in enumerate(frames))
 
 
 def with_sound(path: Path, frames: list[Frame], codec: str = "aac") -> Path:
@@ -102,14 +113,14 @@ def test_the_sound_has_its_length_and_the_file_says_how_it_was_made(source: Path
 
 def test_odd_sides_are_filled_up_to_even_ones(tmp_path: Path) -> None:
     frames = moving(3, 61, 47)
-    write_clip(tmp_path / "odd.mp4", lambda: iter(frames), Clip(RATE, 3, ""), None, {})
+    write_clip(tmp_path / "odd.mp4", shots(frames), Clip(RATE, 3, ""), None, {}, [])
     shapes = {frame.shape for frame in frames_of(tmp_path / "odd.mp4", [])}
     assert shapes == {(48, 62, 3)}
 
 
 def test_a_gif_goes_in_too(tmp_path: Path) -> None:
     frames = moving(5)
-    write_clip(tmp_path / "in.gif", lambda: iter(frames), Clip(Fraction(10), 5, ""), None, {"made": "so"})
+    write_clip(tmp_path / "in.gif", shots(frames), Clip(RATE, 5, ""), None, {"made": "so"}, [])
     result = repaint_video(tmp_path / "in.gif", tmp_path / "out.mp4", inverted)
     assert result.frames == 5
     with Image.open(tmp_path / "in.gif") as image:
@@ -150,10 +161,84 @@ def test_a_truncated_clip_is_painted_as_far_as_it_goes(tmp_path: Path) -> None:
     """In a format that can be read from the front."""
     frames = [np.random.default_rng(number).integers(0, 256, (48, 64, 3), dtype=np.uint8) for number in range(24)]
     whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
-    write_clip(whole, lambda: iter(frames), Clip(RATE, 24, ""), None, {})
+    write_clip(whole, shots(frames), Clip(RATE, 24, ""), None, {}, [])
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     result = repaint_video(cut, tmp_path / "out.mp4", inverted)
     assert 1 <= result.frames < 24
+
+
+def uneven(path: Path, times: list[float], colour: tuple[int, int, int] = (200, 60, 30)) -> Path:
+    """Write a clip of one colour whose frames stand at any times, with sound from 0 on."""
+    silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+    silence.sample_rate = 48_000
+    with av.open(str(path), "w") as output:
+        pictures = output.add_stream("libx264" if path.suffix == ".mp4" else "libvpx-vp9", rate=10)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        pictures.codec_context.time_base = Fraction(1, 1000)
+        sound = output.add_stream("aac" if path.suffix == ".mp4" else "libopus", rate=48_000)
+        for at in times:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), colour, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * at), Fraction(1, 1000)
+            output.mux(pictures.encode(frame))
+        output.mux(pictures.encode())
+        for start in range(0, int(48_000 * times[-1]), 1024):
+            silence.pts = start
+            output.mux(sound.encode(silence))
+        output.mux(sound.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
+def test_every_frame_keeps_its_time(tmp_path: Path, suffix: str) -> None:
+    """Phones film at a varying rate, and pictures may begin after the sound; else the two would part."""
+    times = [0.5, 0.6, 0.7, 1.5, 1.6, 2.4, 3.0]
+    shades = iter(torch.linspace(0.1, 0.9, 7))  # a GIF joins frames that are alike
+    repaint_video(
+        uneven(tmp_path / "in.mp4", times),
+        tmp_path / f"out{suffix}",
+        lambda photo: torch.full((1, 3, 48, 64), float(next(shades))),
+    )
+    begin = 0.5 if suffix == ".gif" else 0.0  # a GIF begins with its first frame
+    found = [shot.at for shot in shots_of(tmp_path / f"out{suffix}", [])]
+    assert found == pytest.approx([at - begin for at in times], abs=0.011)
+
+
+def test_colours_are_kept_and_the_file_says_which_matrix_they_have(tmp_path: Path) -> None:
+    colour = (200, 60, 30)
+    repaint_video(uneven(tmp_path / "in.mp4", [0, 0.1], colour), tmp_path / "out.mp4", to_tensor)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert frame.colorspace == 1  # BT.709
+    assert np.abs(frame.to_ndarray(format="rgb24").mean((0, 1)) - colour).max() < 4
+
+
+def test_damage_costs_the_damaged_frames_alone(source: Path, tmp_path: Path) -> None:
+    with av.open(str(source)) as container:
+        pictures = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    with av.open(str(source)) as container:
+        sounds = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    data = bytearray(source.read_bytes())
+    for position, size in (pictures[4], sounds[9]):
+        data[position : position + size] = b"\xff" * size
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    result = repaint_video(tmp_path / "damaged.mp4", tmp_path / "out.webm", inverted)
+    assert result.frames == 8
+    assert "1 packets of its video" in result.problem
+    assert "of its audio" in result.problem
+
+
+def test_a_truncated_webm_says_where_it_ends(tmp_path: Path) -> None:
+    whole = uneven(tmp_path / "whole.webm", [number / 10 for number in range(20)])
+    (tmp_path / "cut.webm").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    result = repaint_video(tmp_path / "cut.webm", tmp_path / "out.webm", inverted)
+    assert "of 2.0 seconds" in result.problem
+
+
+def test_the_source_is_not_painted_over(source: Path) -> None:
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="the video itself"):
+        repaint_video(source, source, inverted)
+    assert source.read_bytes() == before
 
 
 def test_what_is_no_clip_is_named(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from impasto.encoders import default_layers, load_encoder
 from impasto.samples.styles import STYLES
 from impasto.style.any_style import READ_LAYERS, AnyStyleNet, moments
 from impasto.style.architectures import ANY
-from impasto.style.checkpoints import StyleNetwork, save_network
+from impasto.style.checkpoints import StyleNetwork, load_network, save_network
 from impasto.style.perceptual import PerceptualLoss
 
 KEPT_OUT_CLASSES = {"scorpion", "crab", "butterfly", "crayfish", "lobster"}
@@ -152,6 +152,10 @@ class Training:
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=1e-4, fused=True)
         self.step, self.seconds = 0, 0.0
+        if options.start and not self.state.exists():
+            found = load_network(options.start).module.state_dict()
+            self.model.load_state_dict(found)
+            self.average.load_state_dict(found)
         if self.state.exists():
             saved = torch.load(self.state, weights_only=True)
             self.model.load_state_dict(saved["model"])
@@ -165,7 +169,7 @@ class Training:
         """Train until the minutes are over."""
         batches = Batches(Data(self.options.data), self.options.seed, self.step)
         budget, kept, began = 60 * self.options.minutes, self.seconds, time.monotonic()
-        if self.step == 0 and not self.state.exists():
+        if not (self.options.start or self.state.exists()):
             seen = [moments(self.own, batches.queue.get()[1]) for _ in range(40)]
             self.model.reader.set_usual([torch.cat(each) for each in zip(*seen, strict=True)])
             self.average.reader.usual.copy_(self.model.reader.usual)
@@ -237,6 +241,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=70)
+    parser.add_argument("--start", type=Path, help="go on from the weights of a finished training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true", help="needs a C++ compiler; twice as fast")
     options = parser.parse_args()

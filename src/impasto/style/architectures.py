@@ -12,6 +12,12 @@ from impasto.style.impasto_net import ImpastoNet, ManyStyles
 from impasto.style.networks import EngstromNet, PyTorchExamplesNet
 
 ENGSTROM, EXAMPLES, IMPASTO, ANY = "engstrom", "pytorch-examples", "impasto", "impasto-any"
+_FIRST = {
+    ENGSTROM: "conv1.weight",
+    EXAMPLES: "conv1.conv2d.weight",
+    IMPASTO: "net.down1.conv.weight",
+    ANY: "net.down1.conv.weight",
+}
 Shapes = Mapping[str, Sequence[int]]
 # More than any network of these kinds has; a file that claims more is damaged, or wants our memory.
 _WIDEST, _MOST_BLOCKS, _MOST_STYLES = 1024, 64, 100_000
@@ -31,10 +37,9 @@ def build(architecture: str, shapes: Shapes) -> nn.Module:
         return ARCHITECTURES[architecture](shapes)
 
 
-def width_of(architecture: str, shapes: Shapes) -> int:
-    """Return the number of channels of the first layer."""
-    keys = {ENGSTROM: "conv1.weight", EXAMPLES: "conv1.conv2d.weight"}
-    return _size(shapes, keys.get(architecture, "net.down1.conv.weight"), 0, 32, _WIDEST)
+def width_of(architecture: str, module: nn.Module) -> int:
+    """Return the number of channels of a network's first layer."""
+    return module.get_parameter(_FIRST[architecture]).shape[0]
 
 
 def _engstrom(_shapes: Shapes) -> nn.Module:
@@ -42,7 +47,7 @@ def _engstrom(_shapes: Shapes) -> nn.Module:
 
 
 def _examples(shapes: Shapes) -> nn.Module:
-    return PyTorchExamplesNet(width_of(EXAMPLES, shapes))
+    return PyTorchExamplesNet(_size(shapes, _FIRST[EXAMPLES], 0, 32, _WIDEST))
 
 
 def _impasto(shapes: Shapes) -> nn.Module:
@@ -56,7 +61,7 @@ def _any(shapes: Shapes) -> nn.Module:
 
 
 def _net(shapes: Shapes) -> ImpastoNet:
-    width = _size(shapes, "net.down1.conv.weight", 0, 48, _WIDEST)
+    width = _size(shapes, _FIRST[IMPASTO], 0, 48, _WIDEST)
     layers = sum(1 for key in shapes if key.startswith("net.strokes.") and key.endswith(".conv.weight"))
     if width % 3 or layers % 2 or layers > 2 * _MOST_BLOCKS:
         raise ValueError(f"no network has {width} channels in {layers} layers")

@@ -76,7 +76,7 @@ def import_network(path: Path, *, name: str = "", licence: str = "") -> StyleNet
         "source_sha256": _digest(path, source_format),
         "source_format": source_format,
         "licence": licence,
-        "width": width_of(architecture, _shapes(found)),
+        "width": width_of(architecture, module),
         "impasto": __version__,
     }
     return StyleNetwork(module, architecture, facts)
@@ -103,7 +103,7 @@ def load_network(path: Path) -> StyleNetwork:
     module = _filled(architecture, found, path)
     if architecture == IMPASTO and not _names_each(facts.get("styles"), module):
         raise WrongWeightsError(f"{path} does not name each of its styles once.", "Train or fetch it again.")
-    return StyleNetwork(module, architecture, {**facts, "width": width_of(architecture, _shapes(found))})
+    return StyleNetwork(module, architecture, {**facts, "width": width_of(architecture, module)})
 
 
 def fingerprint(network: StyleNetwork) -> str:

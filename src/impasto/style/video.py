@@ -21,7 +21,8 @@ from impasto.files import file_digest
 from impasto.images import provenance, save_picture
 from impasto.runs import RunFolder
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
-from impasto.style.clips import FORMATS, Frame, frames_of, probe, require_av, write_clip
+from impasto.style.clips import FORMATS, Frame, Shot, frames_of, probe, require_av
+from impasto.style.clips_out import write_clip
 from impasto.style.steady import Steadied, Steadier
 
 Paint = Callable[[Image.Image], Tensor]
@@ -89,6 +90,8 @@ def repaint_video(
     settings = config or VideoConfig()
     if output.suffix.lower() not in FORMATS:
         raise UnknownNameError("video format", output.suffix, FORMATS)
+    if output.exists() and output.samefile(source):
+        raise UsageError(f"{output} is the video itself.", "Choose another output path.")
     require_av()
     watch, clip = Stopwatch(), probe(source)
     about = {
@@ -101,7 +104,7 @@ def repaint_video(
     frames = _Frames(RunFolder(output.with_name(f"{output.name}.frames"), about, "stylize video").path)
     problems: list[str] = []
     painted = _paint_missing(frames, _ahead(frames_of(source, problems)), paint, settings, clip.frames, on_progress)
-    write_clip(output, frames.read, clip, source, about)
+    write_clip(output, frames.read, clip, source, about, problems)
     figures = frames.figures()
     count = len(frames)
     shutil.rmtree(frames.folder)
@@ -110,7 +113,7 @@ def repaint_video(
 
 def _paint_missing(
     frames: _Frames,
-    photos: Iterator[Frame],
+    photos: Iterator[Shot],
     paint: Paint,
     config: VideoConfig,
     total: int,
@@ -119,7 +122,7 @@ def _paint_missing(
     """Paint what is not there yet; return how many frames that were."""
     steadier, present, before = Steadier(config.smoothing), len(frames), None
     number = -1
-    for number, pixels in enumerate(photos):
+    for number, (pixels, at) in enumerate(photos):
         photo = Image.fromarray(pixels)
         if number < present:
             before = photo
@@ -129,7 +132,7 @@ def _paint_missing(
             steadier.keep(_tensor(before, again), frames.at(present - 1), again)
         painted = paint(photo)
         steadied = steadier.next(_tensor(photo, painted), painted)
-        frames.add(number, steadied)
+        frames.add(number, steadied, at)
         steadier.keep(_tensor(photo, painted), frames.at(number), painted)
         on_progress(Progress("painting frames", number + 1, max(total, number + 1)))
     return number + 1 - present
@@ -158,19 +161,19 @@ class _Frames:
             count += 1
         return count
 
-    def add(self, number: int, steadied: Steadied) -> None:
-        """Write a frame."""
-        figures = {"flicker": steadied.flicker, "flicker_alone": steadied.flicker_alone}
+    def add(self, number: int, steadied: Steadied, at: float) -> None:
+        """Write a frame, to be shown ``at`` seconds."""
+        figures = {"flicker": steadied.flicker, "flicker_alone": steadied.flicker_alone, "at": at}
         save_picture(steadied.image, self._path(number), provenance=figures)
 
     def at(self, number: int) -> Tensor:
         """Return a frame as it was stored: what follows must not depend on an interruption."""
         return _picture(self._pixels(number))
 
-    def read(self) -> Iterator[Frame]:
+    def read(self) -> Iterator[Shot]:
         """Yield all frames."""
         for number in range(len(self)):
-            yield self._pixels(number)
+            yield Shot(self._pixels(number), (provenance(self._path(number)) or {})["at"])
 
     def figures(self) -> tuple[float, float]:
         """Return the mean flicker of all frames, and that of frames painted alone; 0 where there is no motion."""
@@ -188,12 +191,12 @@ class _Frames:
         return self.folder / f"{number:08d}.png"
 
 
-def _ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
+def _ahead(frames: Iterator[Shot]) -> Iterator[Shot]:
     """Decode a few frames ahead in a thread, while others are painted; its errors arrive here."""
-    waiting: queue.Queue[Frame | BaseException | None] = queue.Queue(_AHEAD)
+    waiting: queue.Queue[Shot | BaseException | None] = queue.Queue(_AHEAD)
     stopped = threading.Event()
 
-    def put(item: Frame | BaseException | None) -> None:
+    def put(item: Shot | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 waiting.put(item, timeout=0.1)
