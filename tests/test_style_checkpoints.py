@@ -422,7 +422,7 @@ def test_a_view_that_claims_terabytes_costs_nothing(tmp_path: Path) -> None:
     state = PyTorchExamplesNet(1).state_dict() | {"in1.bias": torch.zeros(1).expand(2**45)}
     with pytest.raises(WrongWeightsError, match=r"\(35184372088832,\) where \(1,\)"):
         import_network(write_torch(tmp_path / "x.pth", state))
-    with pytest.raises(WrongWeightsError, match="conv1.conv2d.weight of 35184372088832 channels"):
+    with pytest.raises(WrongWeightsError, match=r"conv1\.conv2d\.weight of 35184372088832 channels"):
         import_network(write_torch(tmp_path / "x.pth", state | {"conv1.conv2d.weight": state["in1.bias"]}))
 
 
