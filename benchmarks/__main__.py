@@ -1,4 +1,4 @@
-"""``python -m benchmarks [precision|presets|artefacts]``: print ratios, each of two things measured in one run.
+"""``python -m benchmarks [precision|presets|artefacts|networks]``: print ratios of two things measured in one run.
 
 Absolute times depend on the machine and its other work; the ratios are what to compare. Real weights are found where
 impasto finds them ($IMPASTO_WEIGHTS); what is absent is left out and said.
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.artefacts import artefacts
+from benchmarks.networks import networks
 from impasto.encoders import ENCODERS, AnyEncoder, load_encoder
 from impasto.images import Picture, open_picture, resize_long, to_tensor
 from impasto.runtime import Stopwatch
@@ -23,7 +24,7 @@ from impasto.style.config import DEFAULT_NETWORK, PRESETS, Preset, StylizeConfig
 from impasto.style.engine import optimise, plan_scales, resize
 from impasto.style.optimize import Painter
 
-BENCHMARKS = ("precision", "presets", "artefacts")
+BENCHMARKS = ("precision", "presets", "artefacts", "networks")
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
 
@@ -124,6 +125,8 @@ def main() -> None:
             presets(content, style, options.encoder, options.size, options.steps)
         if "artefacts" in options.which:
             artefacts(options.networks, content, style)
+        if "networks" in options.which:
+            networks(style)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
@@ -21,7 +23,7 @@ from impasto.style.architectures import IMPASTO
 from impasto.style.brush import brush_of
 from impasto.style.checkpoints import StyleNetwork, load_network, save_network
 from impasto.style.config import FastConfig
-from impasto.style.impasto_net import ImpastoNet, ManyStyles, double, mirror
+from impasto.style.impasto_net import ImpastoNet, ManyStyles, convolve_doubled, double, fold_doubling, mirror
 from style_fixtures import tiny_any
 
 CPU = torch.device("cpu")
@@ -49,6 +51,32 @@ def test_mirror_and_double_are_the_usual_operations() -> None:
     for pixels in (1, 2):
         assert torch.equal(mirror(x, pixels), torch.nn.functional.pad(x, (pixels,) * 4, mode="reflect"))
     assert torch.equal(double(x), torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+@given(height=st.integers(2, 9), width=st.integers(2, 9), seed=st.integers(0, 99))
+def test_a_folded_convolution_is_doubling_mirroring_and_the_whole_one(height: int, width: int, seed: int) -> None:
+    """In float64; 4/9 of the multiplications."""
+    generator = torch.Generator().manual_seed(seed)
+    x, kernel = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((2, 3, height, width), (5, 3, 3, 3))
+    )
+    folded = fold_doubling(kernel)
+    assert 4 * kernel.numel() * 4 == 9 * folded.numel()
+    whole = torch.nn.functional.conv2d(mirror(double(x), 1), kernel)
+    assert torch.allclose(convolve_doubled(x, folded), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_quickened_is_the_same_network(dtype: torch.dtype, most: float) -> None:
+    torch.manual_seed(0)
+    net = ImpastoNet(12, 2).eval()
+    x, style = torch.rand(2, 3, 40, 48), 0.3 * torch.randn(net.style_size)
+    quick = net.quickened(dtype).with_style(style)
+    with torch.no_grad():
+        difference = (quick(x) - net(x, style.expand(2, -1))).abs()
+    assert quick.up1.folded is not None
+    assert difference.mean() < most / 2
+    assert difference.max() < 5 * most
 
 
 def test_a_layer_is_convolution_instance_norm_and_the_style_on_top() -> None:

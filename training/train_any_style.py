@@ -75,7 +75,7 @@ class Data:
         styles = pictures_in(data / "styles", 400, KEPT_OUT_STYLES)
         ours = [np.asarray(STYLES[name].paint(384, seed)) for name in STYLES for seed in range(PROCEDURAL_SEEDS)]
         self.contents = ((0.65, photos), (0.2, caltech), (0.1, louvre), (0.05, museum))
-        self.styles = ((0.3, styles), (0.3, museum), (0.15, louvre), (0.1, ours), (0.15, photos))
+        self.styles = ((0.26, styles), (0.28, museum), (0.15, louvre), (0.1, ours), (0.13, photos), (0.08, caltech))
         for name, group in (("photos", photos), ("caltech", caltech), ("louvre", louvre), ("museum", museum)):
             print(f"{name}: {len(group)}", flush=True)
         print(f"styles: {len(styles)}, our own: {len(ours)}", flush=True)
@@ -113,7 +113,9 @@ class Batches(threading.Thread):
         return crop[:, ::-1] if self.random.random() < 0.5 else crop
 
     def _colours(self, style: np.ndarray) -> np.ndarray:
-        """Every second style in other colours: channels exchanged, saturation and brightness changed."""
+        """Every second style turned, and every second in other colours: channels, saturation, brightness."""
+        if self.random.random() < 0.5:
+            style = np.rot90(style, self.random.integers(1, 4))
         if self.random.random() < 0.5:
             return style
         pixels = style[:, :, self.random.permutation(3)].astype(np.float32)

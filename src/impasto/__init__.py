@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from impasto.data.repaint import repaint_folder
     from impasto.encoders import load_encoder
     from impasto.errors import ImpastoError
-    from impasto.style.config import StylizeConfig
+    from impasto.style.apply import repaint_fast
+    from impasto.style.config import FastConfig, StylizeConfig
     from impasto.style.optimize import StylizeResult, stylize
 
 _HOME = {
     "Classifier": "impasto.classify",
+    "FastConfig": "impasto.style.config",
     "ImpastoError": "impasto.errors",
     "StylizeConfig": "impasto.style.config",
     "StylizeResult": "impasto.style.optimize",
     "evaluate": "impasto.classify",
     "load_encoder": "impasto.encoders",
+    "repaint_fast": "impasto.style.apply",
     "repaint_folder": "impasto.data.repaint",
     "stylize": "impasto.style.optimize",
     "train": "impasto.classify",
@@ -34,12 +37,14 @@ _ROOMS = ("classify", "data", "encoders", "errors", "images", "report", "style")
 
 __all__ = [
     "Classifier",
+    "FastConfig",
     "ImpastoError",
     "StylizeConfig",
     "StylizeResult",
     "__version__",
     "evaluate",
     "load_encoder",
+    "repaint_fast",
     "repaint_folder",
     "stylize",
     "train",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from impasto.errors import UsageError
 
@@ -171,16 +171,36 @@ class Stopwatch:
 def deterministic() -> Iterator[None]:
     """Ask torch for algorithms that give the same bytes again; the former setting comes back afterwards."""
     import torch
+    import torch.utils.deterministic
 
+    # Typed as a module without this attribute: torch makes it a property of the module's own class.
+    memory: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled()
+    fill = memory.fill_uninitialized_memory
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     # cuBLAS reads this once, at its first call; without it the deterministic mode raises on GPUs.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # Else every new tensor is written once more than needed, lest somebody reads what was never computed.
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = fill
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Compute on one core: for small work whose last bits must not depend on how many there are."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def human_bytes(count: float) -> str:

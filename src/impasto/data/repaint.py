@@ -6,11 +6,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -30,7 +32,16 @@ from impasto.errors import DataError, ResourceError
 from impasto.files import file_digest
 from impasto.images import Picture, open_picture, resize_long, save_picture
 from impasto.runs import RunFolder, digest, write_csv
-from impasto.runtime import OnProgress, Progress, Stopwatch, free_disk, human_bytes, ignore_progress
+from impasto.runtime import (
+    OnProgress,
+    Progress,
+    Stopwatch,
+    deterministic,
+    free_disk,
+    human_bytes,
+    ignore_progress,
+    one_core,
+)
 from impasto.style.apply import FastPainter
 from impasto.style.config import FastConfig
 from impasto.style.optimize import Painter
@@ -43,6 +54,9 @@ _USUAL_ASPECT = 0.8
 
 # Finished pictures that may wait for the disk.
 _WAITING = 4
+# Longer side in pixels up to which a network paints as many pictures at a time as there are cores, each on one: two
+# cores share a small picture badly. Larger ones would take too much memory at a time.
+_SIDE_BY_SIDE = 768
 Made = tuple[Image.Image | Tensor, dict[str, Any], Image.Image | None]
 
 
@@ -144,19 +158,32 @@ class FolderPainter:
             if job.style:
                 self._style_of(job)
         photos = [(photo, list(jobs)) for photo, jobs in groupby(todo, key=lambda job: job.content)]
-        with ThreadPoolExecutor(2) as pool:
+        painters = self._painters()
+        with deterministic(), _threads(painters) as pool:
             opened = [pool.submit(open_picture, photo.path) for photo, _ in photos[:1]]
             written: deque[tuple[Job, Future[Row]]] = deque()
             for number, (_, jobs) in enumerate(photos):
                 content = opened.pop().result()
                 opened = [pool.submit(open_picture, photo.path) for photo, _ in photos[number + 1 : number + 2]]
                 for job in jobs:
-                    written.append((job, pool.submit(self._write, job, self._make(job, content))))
-                    if len(written) > _WAITING:
+                    if painters > 1:
+                        row = pool.submit(self._paint_and_write, job, content)
+                    else:
+                        row = pool.submit(self._write, job, self._make(job, content))
+                    written.append((job, row))
+                    if len(written) > _WAITING + painters:
                         first, row = written.popleft()
                         yield first, row.result()
             for job, row in written:
                 yield job, row.result()
+
+    def _painters(self) -> int:
+        """Return how many pictures are painted at a time."""
+        fast = isinstance(self._painter, FastPainter) and self._painter.device.type == "cpu"
+        return torch.get_num_threads() if fast and self.config.size <= _SIDE_BY_SIDE else 1
+
+    def _paint_and_write(self, job: Job, content: Picture) -> Row:
+        return self._write(job, self._make(job, content))
 
     def _make(self, job: Job, content: Picture) -> Made:
         """Return the picture and what it says of itself."""
@@ -196,6 +223,20 @@ class FolderPainter:
         # Relative, so that photos, styles and data set may move together, and published tables name no home folder.
         folders = {name: os.path.relpath(path, folder) for name, path in self._folders.items()}
         self.run.finish(folders=folders, pictures=len(rows), rejected=len(rejected), table=table)
+
+
+@contextmanager
+def _threads(painters: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for opening and writing, and for ``painters`` at a time, each of which computes on a core of its own."""
+    if painters == 1:
+        with ThreadPoolExecutor(2) as pool:
+            yield pool
+        return
+    with (
+        one_core(),  # in this thread, too: it goes on with what was set after the others have set theirs
+        ThreadPoolExecutor(painters + 1, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        yield pool
 
 
 def _painter(config: RepaintConfig, encoder: AnyEncoder | None) -> Painter | FastPainter:

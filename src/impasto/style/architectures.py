@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from impasto.style.any_style import AnyStyleNet
 from impasto.style.impasto_net import ImpastoNet, ManyStyles
@@ -23,6 +25,15 @@ Shapes = Mapping[str, Sequence[int]]
 _WIDEST, _MOST_BLOCKS, _MOST_STYLES = 1024, 64, 100_000
 
 
+class _Unset(TorchFunctionMode):
+    """Leaves out what starts weights at random: without memory torch takes a second for it, at the first call."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.normal_ or getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
+
+
 def build(architecture: str, shapes: Shapes) -> nn.Module:
     """Return a network without memory (on the meta device) as large as the shapes of its tensors say.
 
@@ -33,7 +44,7 @@ def build(architecture: str, shapes: Shapes) -> nn.Module:
     Raises:
         ValueError: a size that no network has.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Unset():
         return ARCHITECTURES[architecture](shapes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from impasto.encoders import load_encoder
 from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
 from impasto.images import resize_long
+from impasto.runtime import one_core
 from impasto.style.any_style import AnyStyleNet
 from impasto.style.architectures import ANY, IMPASTO
 from impasto.style.checkpoints import StyleNetwork
@@ -75,17 +77,20 @@ def brush_of(network: StyleNetwork, device: torch.device) -> Brush:
     return PlainBrush(module)
 
 
-class Lowered:
-    """A network in float32, and copies of it in other types, made when they are asked for."""
+class Quickened:
+    """Copies of a network for painting, one a type, made when they are asked for."""
 
     def __init__(self, net: ImpastoNet) -> None:
-        self._nets = {torch.float32: net}
+        self._net = net
+        self._lock = threading.Lock()
+        self._nets: dict[torch.dtype, ImpastoNet] = {}
 
     def of(self, dtype: torch.dtype) -> ImpastoNet:
         """Return the network whose convolutions compute in ``dtype``."""
-        if dtype not in self._nets:
-            self._nets[dtype] = self._nets[torch.float32].lowered(dtype)
-        return self._nets[dtype]
+        with self._lock:
+            if dtype not in self._nets:
+                self._nets[dtype] = self._net.quickened(dtype)
+            return self._nets[dtype]
 
 
 class PlainBrush:
@@ -116,7 +121,7 @@ class TableBrush:
 
     def __init__(self, module: ManyStyles, names: Sequence[str]) -> None:
         self.module, self.names = module, list(names)
-        self._nets = Lowered(module.net)
+        self._nets = Quickened(module.net)
 
     def networks(self, styles: Sequence[Tensor | str], mixture: Mixture) -> Chosen:
         """Return the mixture of the named styles; of an only style the name may be left out."""
@@ -143,10 +148,11 @@ class AnyBrush:
 
     def __init__(self, module: AnyStyleNet, facts: dict[str, Any], device: torch.device) -> None:
         self.module = module
-        self._nets = Lowered(module.net)
+        self._nets = Quickened(module.net)
         self.encoder = load_encoder().to(device).to(memory_format=torch.channels_last)
         self.device = device
         self._vectors: dict[Tensor | str, Tensor] = {}
+        self._reading = threading.RLock()  # an encoder gathers its features on itself: one picture at a time
         wanted, found = facts.get("encoder_sha256"), self.encoder.identity().get("sha256")
         if wanted != found:
             raise WrongWeightsError(
@@ -172,11 +178,12 @@ class AnyBrush:
 
     def _known(self, style: Tensor | str) -> Tensor:
         """Return what ``read`` does, without reading a tensor twice."""
-        if style not in self._vectors:
-            if len(self._vectors) >= _KNOWN:
-                self._vectors.clear()
-            self._vectors[style] = self.read(style)
-        return self._vectors[style]
+        with self._reading:
+            if style not in self._vectors:
+                if len(self._vectors) >= _KNOWN:
+                    self._vectors.clear()
+                self._vectors[style] = self.read(style)
+            return self._vectors[style]
 
     @torch.no_grad()
     def read(self, style: Tensor | str) -> Tensor:
@@ -188,7 +195,9 @@ class AnyBrush:
         while min(picture.shape[2:]) < SMALLEST_READ:
             picture = torch.cat([picture, picture.flip(2)], 2) if picture.shape[2] < SMALLEST_READ else picture
             picture = torch.cat([picture, picture.flip(3)], 3) if picture.shape[3] < SMALLEST_READ else picture
-        return self.module.read(self.encoder, picture)[0]
+        # On one core, so that one picture and a folder, whose pictures have a core each, are painted alike.
+        with self._reading, one_core():
+            return self.module.read(self.encoder, picture)[0]
 
 
 def _shares(shares: Sequence[float], count: int) -> list[float]:

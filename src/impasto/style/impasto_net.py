@@ -40,8 +40,45 @@ def double(x: Tensor) -> Tensor:
     return x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(batch, channels, 2 * height, 2 * width)
 
 
+def fold_doubling(kernel: Tensor) -> Tensor:
+    """Return, for a kernel O x I x 3 x 3 behind a doubling, the four of 2 x 2 that do the same before it.
+
+    Every second row of the doubled input repeats the one above, so of three taps two always meet the same value: 4/9
+    of the multiplications are enough, and the doubled input is never written. Exact but for rounding.
+
+    Returns:
+        4 O x I x 2 x 2: for even rows and even columns, even and odd, odd and even, odd and odd.
+    """
+    halves = [torch.stack(pair, 2) for pair in _pairs(*kernel.unbind(2))]
+    return torch.cat([torch.stack(pair, 3) for half in halves for pair in _pairs(*half.unbind(3))])
+
+
+def _pairs(before: Tensor, at: Tensor, after: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """What an even row takes of the row above and its own, and an odd one of its own and the row below."""
+    return (before, at + after), (before + at, after)
+
+
+def convolve_doubled(x: Tensor, folded: Tensor) -> Tensor:
+    """Convolve the doubled and mirrored B x I x H x W by a folded kernel: B x O x 2H x 2W.
+
+    A doubled picture that is mirrored by one pixel is one whose outermost pixels are repeated before the doubling.
+    """
+    height, width = x.shape[2:]
+    phases = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded)
+    channels = folded.shape[0] // 4
+    size = (x.shape[0], channels, 2 * height, 2 * width)
+    result = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    for index, phase in enumerate(torch.split(phases, channels, 1)):
+        row, column = divmod(index, 2)
+        result[:, :, row::2, column::2] = phase[:, :, row : row + height, column : column + width]
+    return result
+
+
 class Layer(nn.Module):
-    """Convolution of the mirrored input, and instance norm."""
+    """Convolution of the mirrored input, and instance norm.
+
+    ``folded`` is the kernel of ``fold_doubling``, once it was asked for.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, enlarge: bool = False, relu: bool = True
@@ -51,6 +88,7 @@ class Layer(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.norm = nn.InstanceNorm2d(outputs, affine=True)
         self.outputs, self.padding, self.enlarge, self.relu = outputs, kernel // 2, enlarge, relu
+        self.folded: Tensor | None = None
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         """Map B x C x H x W to B x outputs x H' x W'; ``style`` (B x 2 outputs) is added to gains and shifts."""
@@ -69,9 +107,12 @@ class Layer(nn.Module):
     def _quick(self, x: Tensor) -> Tensor:
         """Do the same with torch's fused kernels, in the type of the weights."""
         x = x.to(self.conv.weight.dtype)
-        if self.enlarge:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = instance_norm(self.conv(F.pad(x, (self.padding,) * 4, mode="reflect")), self.norm)
+        if self.folded is not None:
+            x = convolve_doubled(x, self.folded)
+        else:
+            x = F.interpolate(x, scale_factor=2, mode="nearest") if self.enlarge else x
+            x = self.conv(F.pad(x, (self.padding,) * 4, mode="reflect"))
+        x = instance_norm(x, self.norm)
         return x.relu_() if self.relu else x
 
 
@@ -162,9 +203,12 @@ class ImpastoNet(nn.Module):
         stages.append(_stage(self.photo, back=len(stages) + 1, bridge=1))
         return [*stages, Stage(self.last.weight, self.last.bias, padding="reflect")]
 
-    def lowered(self, dtype: torch.dtype) -> ImpastoNet:
-        """Return a copy whose convolutions compute in ``dtype``; the norms stay in float32."""
+    @torch.no_grad()
+    def quickened(self, dtype: torch.dtype) -> ImpastoNet:
+        """Return a copy for painting: convolutions in ``dtype``, doublings folded into them; norms stay in float32."""
         own = copy.deepcopy(self)
+        for layer in own.layers:
+            layer.folded = fold_doubling(layer.conv.weight).to(dtype) if layer.enlarge else None
         for module in own.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
@@ -173,13 +217,16 @@ class ImpastoNet(nn.Module):
     @torch.no_grad()
     def with_style(self, style: Tensor) -> ImpastoNet:
         """Return a network of one style, which shares the convolutions; ``style`` has style_size numbers."""
-        with torch.device("meta"):
-            own = ImpastoNet(self.down1.outputs, len(self.strokes) // 2)
-        own.load_state_dict(self.state_dict(), assign=True)
-        for layer, part in zip(own.layers, torch.split(style, [2 * each.outputs for each in own.layers]), strict=True):
+        own = copy.deepcopy(self, {id(tensor): tensor for tensor in self._shared()})
+        parts = torch.split(style, [2 * each.outputs for each in own.layers])
+        for layer, part in zip(own.layers, parts, strict=True):
             layer.norm.weight = nn.Parameter(layer.norm.weight + part[: layer.outputs])
             layer.norm.bias = nn.Parameter(layer.norm.bias + part[layer.outputs :])
         return own.eval()
+
+    def _shared(self) -> Iterator[Tensor]:
+        yield from self.parameters()
+        yield from (layer.folded for layer in self.layers if layer.folded is not None)
 
 
 class ManyStyles(nn.Module):
