@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +254,15 @@ def test_the_sample_photos_open(shared: Path) -> None:
     for path in find_pictures(shared / "data" / "artworks")[:5] + find_pictures(shared / "data" / "content")[:3]:
         picture = open_picture(path)
         assert (picture.image.mode, picture.notes) == ("RGB", ())
+
+
+def test_threads_that_read_side_by_side_leave_pythons_warnings_as_they_were(tmp_path: Path) -> None:
+    """Each of these JPEGs makes Pillow warn (of damaged EXIF data), which would be an error here."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for index in range(40):
+        Image.fromarray(noise).save(tmp_path / f"{index}.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x03\x01\x12")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        sizes = {picture.image.size for picture in pool.map(open_picture, sorted(tmp_path.iterdir()))}
+    assert sizes == {(64, 64)}
+    assert list(warnings.filters) == before

@@ -154,9 +154,6 @@ class FolderPainter:
     def _make_missing(self) -> Iterator[tuple[Job, Row]]:
         """Paint, while the next photo is opened and the last pictures are written."""
         todo = [job for job in self._jobs if job.output not in self._done]
-        for job in todo:  # now, because Python's warning filters, which opening changes, are shared by all threads
-            if job.style:
-                self._style_of(job)
         photos = [(photo, list(jobs)) for photo, jobs in groupby(todo, key=lambda job: job.content)]
         painters = self._painters()
         with deterministic(), _threads(painters) as pool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -80,16 +82,24 @@ def read_sources(
         raise DataError(f"{folder} is not a folder.")
     sources = []
     paths = find_pictures(folder)
-    for index, path in enumerate(paths, 1):
+
+    def read(path: Path) -> Source | str:
         name = path.relative_to(folder).as_posix()
         try:
             picture = open_picture(path)
             check(picture)
         except PictureError as error:
-            rejected.append((name, error.message))
-        else:
-            sources.append(Source(path, name, picture.sha256, PurePosixPath(name).parent.name))
-        on_progress(Progress(stage, index, len(paths), {}, name))
+            return error.message
+        return Source(path, name, picture.sha256, PurePosixPath(name).parent.name)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for index, (path, source) in enumerate(zip(paths, pool.map(read, paths), strict=True), 1):
+            name = path.relative_to(folder).as_posix()
+            if isinstance(source, Source):
+                sources.append(source)
+            else:
+                rejected.append((name, source))
+            on_progress(Progress(stage, index, len(paths), {}, name))
     if not sources:
         raise DataError(f"{folder} holds no usable picture.", "Expected JPEG, PNG, WebP, TIFF, BMP or GIF files.")
     for each in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):

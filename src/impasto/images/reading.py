@@ -25,6 +25,29 @@ _PILLOW_LIMIT = threading.Lock()
 _SIZE_HINT = "Use a smaller copy of it, or raise max_pixels if the file is trusted."
 
 
+class _Quiet:
+    """Keeps Pillow's warnings back while anybody reads: Python's warning filters are shared by all threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._readers, self._kept = threading.Lock(), 0, contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._kept.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                self._kept.close()
+
+
+_QUIET = _Quiet()
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture as it is meant to be seen, and where it came from.
@@ -87,8 +110,7 @@ def reading(path: Path) -> Iterator[io.BufferedReader]:
     try:
         if not path.is_file():  # asked before open(), which would wait for ever on a FIFO
             raise FileNotFoundError("it is no regular file" if path.exists() else "it does not exist")
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
+        with path.open("rb") as file, _QUIET:
             yield file
     except PictureSizeError:
         raise
