@@ -110,7 +110,7 @@ def _widened(values: npt.NDArray[np.uint8], depth: int) -> _Pixels:
     return values.astype(np.uint16) * 257 if depth == 16 else values
 
 
-def _tiff(pixels: _Pixels, note: str) -> bytes:
+def _tiff(pixels: _Pixels, note: str) -> memoryview:
     data = io.BytesIO()
     tifffile.imwrite(
         data,
@@ -123,10 +123,10 @@ def _tiff(pixels: _Pixels, note: str) -> bytes:
         metadata=None,  # else tifffile adds a description of its own
         software=_KEY,
     )
-    return data.getvalue()
+    return data.getbuffer()  # not a copy: it may be as large as the picture
 
 
-def _encoded(pixels: _Pixels, kind: str, note: str, quality: int) -> bytes:
+def _encoded(pixels: _Pixels, kind: str, note: str, quality: int) -> memoryview:
     options: dict[str, dict[str, Any]] = {
         "PNG": {"pnginfo": _text_chunk(note)},
         "JPEG": {"quality": quality, "subsampling": "4:4:4", "extra": _comments(note.encode())},
@@ -134,7 +134,7 @@ def _encoded(pixels: _Pixels, kind: str, note: str, quality: int) -> bytes:
     }
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind, **options[kind])
-    return data.getvalue()
+    return data.getbuffer()  # not a copy: it may be as large as the picture
 
 
 def _text_chunk(note: str) -> PngImagePlugin.PngInfo:

@@ -35,6 +35,8 @@ STRIP_BYTES = 2000
 LEAST_STRIP = 8
 # Longer side in pixels of the photo from which its colours and its own style are taken.
 PREVIEW = 256
+# Rows of a finished picture that are changed at a time.
+_STRIP = 256
 
 
 class Network(Protocol):
@@ -155,13 +157,9 @@ class FastPainter:
         painted = self._apply(plan.network, image)
         if strength == 1 and not self._recolours:
             return painted
-        photo = to_tensor(image)
         if strength < 1:
-            # What the network makes of the photo in its own style is what it cannot help changing: as much of that is
-            # taken back as strength is missing, so that 0 gives the photo itself and 1 the network's picture.
-            own = painted if plan.own is None else self._apply(plan.own, image)
-            painted = (painted + (1 - strength) * (photo - own)).clamp_(0, 1)
-        return match_colours(painted, photo).clamp_(0, 1) if self._recolours else painted
+            _take_back(painted, painted if plan.own is None else self._apply(plan.own, image), image, 1 - strength)
+        return match_colours(painted, to_tensor(image)).clamp_(0, 1) if self._recolours else painted
 
     @property
     def _recolours(self) -> bool:
@@ -260,6 +258,18 @@ def apply_streamed(network: Network, image: Image.Image, memory: int) -> Tensor:
             inner = painted[:, :, low - first : high - first, frame : frame + width]
             result[:, :, low - frame : high - frame] = network.leave(inner).clamp_(0, 1)
     return result
+
+
+def _take_back(painted: Tensor, own: Tensor, image: Image.Image, share: float) -> None:
+    """Take a share of what a network cannot help changing in a photo out of what it painted, in place.
+
+    That is what it makes of the photo in its own style, against the photo: with all of it taken back the photo itself
+    is left. In strips: a large picture would exist three times more.
+    """
+    for top in range(0, image.height, _STRIP):
+        rows = slice(top, min(top + _STRIP, image.height))
+        photo = to_tensor(image.crop((0, rows.start, image.width, rows.stop)))
+        painted[:, :, rows] = (painted[:, :, rows] + share * (photo - own[:, :, rows])).clamp_(0, 1)
 
 
 def _mirrored(side: int, network: Network) -> npt.NDArray[np.intp]:
