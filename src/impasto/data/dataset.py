@@ -13,12 +13,17 @@ from impasto.images import find_pictures
 SPLITS = ("train", "validation", "test")
 TABLE_NAME = "manifest.csv"
 # Keras, torchvision and scikit-learn users name the middle split differently; all three mean the same.
-_SPLIT_FOLDERS = {
+SPLIT_FOLDERS = {
     "train": "train",
+    "training": "train",
+    "training_set": "train",
     "validation": "validation",
+    "validation_set": "validation",
     "val": "validation",
     "valid": "validation",
     "test": "test",
+    "testing": "test",
+    "test_set": "test",
 }
 
 
@@ -90,11 +95,11 @@ def read_dataset(root: Path) -> Dataset:
         raise DataError(f"{root} is not a folder.", "Give a folder with one subfolder of pictures for each class.")
     if (root / TABLE_NAME).is_file():
         samples = _from_table(root)
-    elif split_folders := [path for path in _subfolders(root) if path.name.lower() in _SPLIT_FOLDERS]:
+    elif split_folders := [path for path in _subfolders(root) if path.name.lower() in SPLIT_FOLDERS]:
         samples = [
             sample
             for folder in split_folders
-            for sample in _from_class_folders(folder, _SPLIT_FOLDERS[folder.name.lower()])
+            for sample in _from_class_folders(folder, SPLIT_FOLDERS[folder.name.lower()])
         ]
     else:
         samples = _from_class_folders(root, "")

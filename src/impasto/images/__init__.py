@@ -2,7 +2,7 @@
 
 from impasto.images.colour import match_colours
 from impasto.images.pixels import centre_crop, resize_long, resize_short, to_image, to_tensor
-from impasto.images.reading import MAX_PIXELS, PICTURE_SUFFIXES, Picture, find_pictures, open_picture
+from impasto.images.reading import MAX_PIXELS, PICTURE_SUFFIXES, Picture, find_pictures, inspect_picture, open_picture
 from impasto.images.writing import provenance, save_picture
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Picture",
     "centre_crop",
     "find_pictures",
+    "inspect_picture",
     "match_colours",
     "open_picture",
     "provenance",

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
@@ -107,11 +108,35 @@ def open_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file and turn whatever goes wrong with it into an error that names it."""
-    try:
+    with _named(path):
         if not path.is_file():  # asked before open(), which would wait for ever on a FIFO
             raise FileNotFoundError("it is no regular file" if path.exists() else "it does not exist")
-        with path.open("rb") as file, _QUIET:
+        with path.open("rb") as file:
             yield file
+
+
+def inspect_picture(data: bytes, path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[str, tuple[int, int]]:
+    """Decode a picture in memory, all of it; return its format ("JPEG") and its width and height, upright.
+
+    Args:
+        data: the bytes of a file.
+        path: what errors call it.
+
+    Raises:
+        UnreadablePictureError, PictureSizeError, ResourceError: as ``open_picture``.
+    """
+    with _named(path):
+        image = open_header(io.BytesIO(data), path, max_pixels)
+        kind = image.format or ""
+        return kind, _normalised(image)[0].size
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a picture into an error that names it."""
+    try:
+        with _QUIET:
+            yield
     except PictureSizeError:
         raise
     except MemoryError as error:
@@ -128,7 +153,7 @@ def _reason(error: Exception) -> str:
     return str(error).rstrip(".") or type(error).__name__
 
 
-def open_header(file: io.BufferedReader, path: Path, max_pixels: int) -> Image.Image:
+def open_header(file: IO[bytes], path: Path, max_pixels: int) -> Image.Image:
     """Read what comes before the pixels, and check the size claimed there."""
     with _pillow_limit(max_pixels):
         try:
