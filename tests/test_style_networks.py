@@ -95,3 +95,18 @@ def test_the_fused_norm_is_instance_norm(batch: int) -> None:
     expected = norm(x)
     with torch.no_grad():
         assert torch.allclose(instance_norm(x, norm), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_instance_norm_of_a_large_picture_is_as_precise_as_of_a_small_one(dtype: torch.dtype) -> None:
+    """Against float64; channels far from zero, where adding up a million numbers one by one goes astray."""
+    torch.manual_seed(0)
+    norm = torch.nn.InstanceNorm2d(3, affine=True)
+    x = (torch.randn(1, 3, 1050, 1000) + torch.tensor([0.0, 3.0, -5.0])[:, None, None]).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    exact = x.double()
+    variance, mean = torch.var_mean(exact, (2, 3), unbiased=False, keepdim=True)
+    expected = (exact - mean) / (variance + norm.eps).sqrt()
+    with torch.no_grad():
+        found = instance_norm(x, norm).double()
+    assert (found - expected).abs().max() < (2e-6 if dtype == torch.float32 else 0.02)

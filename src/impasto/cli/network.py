@@ -65,7 +65,7 @@ def train(
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the training crops in pixels.")] = 256,
     batch: Annotated[int, typer.Option(help="Crops a step.")] = 4,
-    strength: Annotated[float, typer.Option(help="0..1: more photo or more style.")] = 0.5,
+    strength: Annotated[float, typer.Option(help="0..1: more photo or more style.")] = 0.2,
     style_size: Annotated[float, typer.Option(help="Size of the style pictures against the crops.")] = 1.0,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
     encoder: Annotated[str, typer.Option(help="A name of `impasto encoders`, or two joined by +.")] = "impasto-vgg",

@@ -15,7 +15,7 @@ import torch
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from impasto.errors import PictureSizeError, UsageError
-from impasto.files import write_bytes
+from impasto.files import atomic_path, write_bytes
 from impasto.images.pixels import to_array
 from impasto.images.reading import open_header, reading
 
@@ -56,8 +56,11 @@ def save_picture(
     if opacity is not None:
         pixels = np.concatenate([pixels, opacity], axis=2)
     note = "" if provenance is None else json.dumps({_KEY: provenance}, default=str)
+    if kind == "TIFF":
+        _write_tiff(path, pixels, note)
+        return
     try:
-        data = _tiff(pixels, note) if kind == "TIFF" else _encoded(pixels, kind, note, quality)
+        data = _encoded(pixels, kind, note, quality)
     except (ValueError, OSError) as error:
         size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
         raise PictureSizeError(f"{path}: {size} cannot be written as {kind}: {error}.") from error
@@ -110,20 +113,20 @@ def _widened(values: npt.NDArray[np.uint8], depth: int) -> _Pixels:
     return values.astype(np.uint16) * 257 if depth == 16 else values
 
 
-def _tiff(pixels: _Pixels, note: str) -> memoryview:
-    data = io.BytesIO()
-    tifffile.imwrite(
-        data,
-        pixels,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
-        compression="zlib",
-        predictor=True,
-        description=note or None,
-        metadata=None,  # else tifffile adds a description of its own
-        software=_KEY,
-    )
-    return data.getbuffer()  # not a copy: it may be as large as the picture
+def _write_tiff(path: Path, pixels: _Pixels, note: str) -> None:
+    """Write strip by strip into the file: this is the format of large pictures, which are not to exist once more."""
+    with atomic_path(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            pixels,
+            photometric="rgb",
+            extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
+            compression="zlib",
+            predictor=True,
+            description=note or None,
+            metadata=None,  # else tifffile adds a description of its own
+            software=_KEY,
+        )
 
 
 def _encoded(pixels: _Pixels, kind: str, note: str, quality: int) -> memoryview:

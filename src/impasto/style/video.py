@@ -6,6 +6,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from impasto.runs import RunFolder
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
 from impasto.style.clips import FORMATS, Frame, Shot, frames_of, probe, require_av
 from impasto.style.clips_out import write_clip
-from impasto.style.steady import Steadied, Steadier
+from impasto.style.steady import Motion, Steadied, Steadier, seek
 
 Paint = Callable[[Image.Image], Tensor]
 _AHEAD = 4
@@ -122,20 +123,27 @@ def _paint_missing(
     """Paint what is not there yet; return how many frames that were."""
     steadier, present, before = Steadier(config.smoothing), len(frames), None
     number = -1
-    for number, (pixels, at) in enumerate(photos):
-        photo = Image.fromarray(pixels)
-        if number < present:
+    with ThreadPoolExecutor(1) as pool:
+        for number, (pixels, at) in enumerate(photos):
+            photo = Image.fromarray(pixels)
+            if number >= present:
+                if before is not None and number == present:  # the last frame that is there starts the motion
+                    again = paint(before)
+                    steadier.keep(_tensor(before, again), frames.at(present - 1), again)
+                motion = pool.submit(_motion, photo, before)
+                painted = paint(photo)
+                steadied = steadier.next(_tensor(photo, painted), painted, motion.result())
+                frames.add(number, steadied, at)
+                steadier.keep(_tensor(photo, painted), frames.at(number), painted)
+                on_progress(Progress("painting frames", number + 1, max(total, number + 1)))
             before = photo
-            continue
-        if before is not None and number == present and present:  # the last frame that is there starts the motion
-            again = paint(before)
-            steadier.keep(_tensor(before, again), frames.at(present - 1), again)
-        painted = paint(photo)
-        steadied = steadier.next(_tensor(photo, painted), painted)
-        frames.add(number, steadied, at)
-        steadier.keep(_tensor(photo, painted), frames.at(number), painted)
-        on_progress(Progress("painting frames", number + 1, max(total, number + 1)))
     return number + 1 - present
+
+
+def _motion(photo: Image.Image, before: Image.Image | None) -> Motion | None:
+    if before is None or before.size != photo.size:
+        return None
+    return seek(_picture(np.array(photo)), _picture(np.array(before)))
 
 
 def _tensor(photo: Image.Image, painted: Tensor) -> Tensor:
