@@ -32,7 +32,7 @@ from impasto.style.streaming import Rows, require_disk, stream
 WHOLE_BYTES = 900
 # Bytes a pixel of a strip: input and output of the widest layer, and what the convolution needs for itself.
 STRIP_BYTES = 2000
-LEAST_STRIP = 8
+LEAST_STRIP = 2
 # Longer side in pixels of the photo from which its colours and its own style are taken.
 PREVIEW = 256
 # Rows of a finished picture that are changed at a time.
