@@ -203,6 +203,7 @@ def test_a_full_disk_leaves_the_former_picture(tmp_path: Path, name: str, monkey
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(tifffile, "imwrite", lambda path, *_, **__: full(path, b"half of a TIFF"))
     with pytest.raises(ResourceError, match=name):
         save_picture(1 - gradient(), tmp_path / name)
     assert (tmp_path / name).read_bytes() == before
