@@ -41,12 +41,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """All findings, worst first; ``probes`` tell what of the label little things alone predict."""
+    """All findings, worst first; ``probes`` tell what of the label little things alone predict.
+
+    ``signatures`` are of the data set's samples, so are the positions in ``pairs``.
+    """
 
     dataset: Dataset
     findings: tuple[Finding, ...]
     probes: tuple[Probe, ...]
     pairs: tuple[Pair, ...]
+    signatures: Signatures
     seconds: float
 
     def of(self, kind: str) -> tuple[Finding, ...]:
@@ -81,7 +85,7 @@ def check_dataset(
         *_imbalances(data),
         *_odd(data, signatures),
     ]
-    return CheckResult(data, tuple(findings), tuple(probes), tuple(pairs), watch.seconds)
+    return CheckResult(data, tuple(findings), tuple(probes), tuple(pairs), signatures, watch.seconds)
 
 
 def _leaks(data: Dataset, pairs: Sequence[Pair]) -> list[Finding]:
