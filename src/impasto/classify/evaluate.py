@@ -160,7 +160,7 @@ def evaluate(
     return evaluation
 
 
-def _choose(dataset: Dataset, split: str, recorded: list[Mapping[str, str]]) -> Dataset:
+def _choose(dataset: Dataset, split: str, recorded: list[dict[str, str]]) -> Dataset:
     if split == "all":
         return dataset
     known = {(row["path"], row["sha256"]): row["split"] for row in recorded}
@@ -186,7 +186,7 @@ def _check_labels(dataset: Dataset, classifier: Classifier) -> None:
         )
 
 
-def _trained_on(recorded: list[Mapping[str, str]], split: str) -> set[str]:
+def _trained_on(recorded: list[dict[str, str]], split: str) -> set[str]:
     """Return the hashes of files that must not be among those of ``split``."""
     seen = {"train": (), "validation": ("train",)}.get(split, ("train", "validation"))
     return {row["sha256"] for row in recorded if row["split"] in seen}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from impasto.classify.features import file_digests
-from impasto.data.dataset import SPLITS, Dataset, read_dataset
+from impasto.data.dataset import (
+    SPLIT_NAME,
+    SPLITS,
+    Dataset,
+    read_dataset,
+    read_split_rows,
+    split_rows,
+    write_split_table,
+)
 from impasto.data.splits import grouped_split
 from impasto.errors import DataError, RunError
-from impasto.runs import digest, write_csv
+from impasto.runs import digest
 from impasto.runtime import OnProgress, Progress, ignore_progress
 
-TABLE_NAME = "split.csv"
-_COLUMNS = ("path", "sha256", "split", "label", "group")
 # What train gives up when there is a test split and no validation split: 15 of 85 of the whole.
 _CARVED = (0.85, 0.15, 0.0)
 
@@ -94,40 +98,26 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     sizes = Counter(sample.split for sample in dataset.samples)
     return {
         "name": dataset.root.resolve().name,
-        "sha256": digest(_rows(dataset)),
+        "sha256": digest(split_rows(dataset)),
         "pictures": {name: sizes[name] for name in dataset.splits},
     }
 
 
 def write_split(folder: Path, dataset: Dataset) -> None:
     """Write ``split.csv``: which picture was in which split, so that an evaluation uses the same."""
-    write_csv(folder / TABLE_NAME, _rows(dataset), list(_COLUMNS))
+    write_split_table(folder / SPLIT_NAME, dataset)
 
 
-def _rows(dataset: Dataset) -> list[dict[str, str]]:
-    return [
-        {
-            "path": dataset.relative(sample),
-            "sha256": sample.sha256,
-            "split": sample.split,
-            "label": sample.label,
-            "group": sample.group,
-        }
-        for sample in dataset.samples
-    ]
-
-
-def read_split(folder: Path) -> list[Mapping[str, str]]:
+def read_split(folder: Path) -> list[dict[str, str]]:
     """Read the ``split.csv`` of a run folder; empty where there is none.
 
     Raises:
         RunError: the table is damaged.
     """
-    table = folder / TABLE_NAME
+    table = folder / SPLIT_NAME
     if not table.is_file():
         return []
-    with table.open(newline="", encoding="utf-8") as file:
-        rows: list[Mapping[str, str]] = list(csv.DictReader(file))
-    if any(set(row) != set(_COLUMNS) or None in row.values() for row in rows):
-        raise RunError(f"{table} is damaged.", "Train the model again into another folder.")
-    return rows
+    try:
+        return read_split_rows(table)
+    except DataError as error:
+        raise RunError(f"{table} is damaged.", "Train the model again into another folder.") from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from impasto.cli.dataset import check, importing, stylize
+from impasto.cli.dataset import check, importing, split, stylize
 
 app = typer.Typer(help="Make and mend labelled folders of pictures.", no_args_is_help=True)
 app.command("stylize")(stylize.stylize)
 app.command("import")(importing.import_)
+app.command("split")(split.split)
 app.command("check")(check.check)
 
 
