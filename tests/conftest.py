@@ -16,6 +16,12 @@ settings.load_profile("impasto")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests compute out of the user's cache, and out of each other's."""
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of sample data and real weights that lies beside the repository, or a skip with the reason."""

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from classify_fixtures import FakeEncoder, paint
+from impasto.caches import cache_folder
 from impasto.classify import features as module
-from impasto.classify.features import Extractor, Features, cache_folder, file_digests
+from impasto.classify.features import Extractor, Features
 from impasto.classify.pictures import Preprocessing
 from impasto.errors import NumericalError
+from impasto.files import file_digests
 from impasto.runtime import Progress
 
 CPU = torch.device("cpu")
@@ -96,7 +99,7 @@ def test_a_foreign_cache_under_our_name_is_not_used(paths: list[Path], tmp_path:
     foreign = extractor(tmp_path, FakeEncoder(sha256="11" * 32))
     run(foreign, paths)
     own = extractor(tmp_path)
-    shutil.copy(foreign.cache().path, own.cache().path)  # type: ignore[union-attr]
+    shutil.copytree(foreign.cache().path, own.cache().path)  # type: ignore[union-attr]
     assert run(own, paths)[1] == 7
 
 
@@ -105,20 +108,23 @@ def test_a_damaged_cache_is_not_used_and_is_repaired(paths: list[Path], tmp_path
     expected, _ = run(extractor(tmp_path), paths)
     cache = extractor(tmp_path).cache()
     assert cache
-    data = cache.path.read_bytes()
+    (file,) = cache.path.iterdir()
+    data = file.read_bytes()
     if damage == "rewritten":  # valid safetensors, but with values that nobody computed
-        save_file({**load_file(cache.path), "features": torch.zeros(7, 6)}, cache.path)
+        tensors = {**load_file(file), "rows": torch.zeros(7, 6)}
+        with safe_open(file, framework="pt") as former:
+            note = former.metadata()
+        save_file(tensors, file, metadata=note)
     elif damage == "folder":
-        cache.path.unlink()
-        cache.path.mkdir()
+        file.unlink()
+        file.mkdir()
     else:
         flipped = data[:-40] + bytes([data[-40] ^ 1]) + data[-39:]
-        cache.path.write_bytes({"truncated": data[:-9], "flipped": flipped, "empty": b""}.get(damage, b"\xff" * 99))
+        file.write_bytes({"truncated": data[:-9], "flipped": flipped, "empty": b""}.get(damage, b"\xff" * 99))
     found, seen = run(extractor(tmp_path), paths)
-    assert seen == 7
+    assert 1 <= seen <= 7
     assert torch.equal(found.values, expected.values)
-    if damage != "folder":
-        assert run(extractor(tmp_path), paths)[1] == 0
+    assert run(extractor(tmp_path), paths)[1] == (0 if damage != "folder" else 7)
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_run(paths: list[Path], tmp_path: Path) -> None:
@@ -178,9 +184,9 @@ def test_features_that_are_no_numbers_are_an_error_and_not_kept(paths: list[Path
 
 def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path / "features"
+    assert cache_folder("features") == tmp_path / "features"
     monkeypatch.delenv("IMPASTO_CACHE")
-    assert "impasto" in str(cache_folder())
+    assert "impasto" in str(cache_folder("features"))
 
 
 def test_progress_counts_cached_pictures_too(paths: list[Path], tmp_path: Path) -> None:

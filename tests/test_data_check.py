@@ -18,7 +18,8 @@ from impasto.cli import main
 from impasto.data import duplicates
 from impasto.data.check import check_dataset
 from impasto.data.dataset import Dataset, Sample, read_dataset
-from impasto.data.duplicates import Pair, clusters, gradient_hash, near_pairs, sign
+from impasto.data.duplicates import Pair, clusters, near_pairs
+from impasto.data.looks import gradient_hash, sign
 from impasto.data.probes import probe
 from impasto.errors import DataError
 from impasto.samples.photos import sample_photos

@@ -7,7 +7,8 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from impasto.errors import ResourceError, UsageError
@@ -54,6 +55,19 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file, "" for one that cannot be opened; files are read side by side."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(_digest_or_nothing, paths))
+
+
+def _digest_or_nothing(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError:
+        return ""
 
 
 def _publish(temporary: Path, path: Path) -> None:

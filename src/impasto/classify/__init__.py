@@ -10,7 +10,7 @@ Proportion(k=57, n=60)
 from impasto.classify.classifier import Classifier, Prediction
 from impasto.classify.config import TrainConfig
 from impasto.classify.evaluate import Evaluation, evaluate
-from impasto.classify.features import Extractor, Features, cache_folder
+from impasto.classify.features import Extractor, Features
 from impasto.classify.models import DEFAULT_MODEL, MODELS
 from impasto.classify.pictures import Preprocessing, Skipped
 from impasto.classify.statistics import ClassScore, Confusion, Proportion, wilson
@@ -31,7 +31,6 @@ __all__ = [
     "Skipped",
     "TrainConfig",
     "TrainResult",
-    "cache_folder",
     "evaluate",
     "train",
     "wilson",

@@ -12,12 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from impasto.classify.features import Extractor, cache_folder, file_digests
+from impasto.caches import cache_folder
+from impasto.classify.features import Extractor
 from impasto.classify.models import R0CNN, LinearHead, encoder_of
-from impasto.classify.pictures import Preprocessing, read_batches, scaled
+from impasto.data.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
-from impasto.files import write_bytes
+from impasto.files import file_digests, write_bytes
 from impasto.runs import CONFIG_NAME, read_json, to_plain, write_json
 from impasto.runtime import OnProgress, Progress, choose_device, ignore_progress
 
@@ -159,7 +160,7 @@ class Classifier:
     def _from_features(
         self, encoder: AnyEncoder, paths: list[Path], batch_size: int, cached: bool, on_progress: OnProgress
     ) -> list[Prediction]:
-        folder = cache_folder() if cached else None
+        folder = cache_folder("features") if cached else None
         extract = Extractor(encoder, self.preprocessing, self.device, folder, batch_size)
         features = extract(paths, file_digests(paths) if cached else [""] * len(paths), on_progress)
         rows = iter(self._probabilities(features.values) if features.kept else ())

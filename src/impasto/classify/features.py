@@ -1,85 +1,27 @@
 """Features of a frozen encoder, computed once for each picture and kept in a cache on disk.
 
-A cache file belongs to one encoder (by the digest of its weights), one preprocessing, one kind of device and one
-version of impasto; inside, features are found by the SHA-256 of the picture's file. Renaming a picture keeps its
-features, changing a pixel does not.
+A cache belongs to one encoder (by the digest of its weights), one preprocessing, one kind of device and one version of
+impasto.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from platformdirs import user_cache_path
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from impasto._version import __version__
+from impasto.caches import RowCache
 from impasto.classify.pictures import Preprocessing, Skipped, read_batches, scaled
 from impasto.encoders import AnyEncoder
-from impasto.errors import ImpastoError, NumericalError
-from impasto.files import file_digest, write_bytes
-from impasto.runs import digest, to_plain
+from impasto.errors import NumericalError
 from impasto.runtime import OnProgress, Progress, ignore_progress
 
 # After how many pictures the cache is written: a killed run loses no more than these.
 _CHUNK = 512
-
-
-def cache_folder() -> Path:
-    """Where features are kept: ``$IMPASTO_CACHE/features``, else the user's cache folder."""
-    root = os.environ.get("IMPASTO_CACHE")
-    return (Path(root) if root else user_cache_path("impasto")) / "features"
-
-
-class FeatureCache:
-    """Features on disk for one ``key``: anything that determines them besides the picture.
-
-    A file that is damaged, incomplete or of another key counts as absent. Two processes that write at the same
-    time lose each other's last features at worst, which then are computed again.
-    """
-
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        self._key = json.dumps(to_plain(key), sort_keys=True)
-        self.path = folder / f"{digest(key)}.safetensors"
-
-    def read(self) -> dict[str, Tensor]:
-        """Return the features of each picture, by the SHA-256 of its file; empty where there is no sound file."""
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                note = file.metadata() or {}
-                features, hashes = file.get_tensor("features"), file.get_tensor("sha256")
-        except (OSError, SafetensorError):
-            return {}
-        if note.get("key") != self._key or note.get("check") != _check(features, hashes):
-            return {}
-        return dict(zip((bytes(row).hex() for row in hashes.tolist()), features, strict=True))
-
-    def add(self, new: Mapping[str, Tensor]) -> None:
-        """Keep more features. A cache that cannot be written costs time later and does not stop the run."""
-        if not new:
-            return
-        merged = {**self.read(), **new}
-        hashes = torch.tensor([list(bytes.fromhex(key)) for key in merged], dtype=torch.uint8)
-        features = torch.stack(list(merged.values()))
-        note = {"key": self._key, "check": _check(features, hashes)}
-        with contextlib.suppress(OSError, ImpastoError):
-            write_bytes(self.path, save({"features": features, "sha256": hashes}, metadata=note))
-
-
-def _check(features: Tensor, hashes: Tensor) -> str:
-    state = hashlib.sha256(str((features.shape, features.dtype, hashes.shape)).encode())
-    state.update(features.numpy().tobytes())
-    state.update(hashes.numpy().tobytes())
-    return state.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -115,7 +57,7 @@ class Extractor:
     folder: Path | None = None
     batch_size: int = 32
 
-    def cache(self) -> FeatureCache | None:
+    def cache(self) -> RowCache | None:
         """Return the cache of exactly these features."""
         if self.folder is None:
             return None
@@ -125,7 +67,7 @@ class Extractor:
             "preprocessing": self.preprocessing.record(),
             "device": self.device.type,
         }
-        return FeatureCache(self.folder, key)
+        return RowCache(self.folder, key)
 
     def __call__(
         self, paths: Sequence[Path], hashes: Sequence[str], on_progress: OnProgress = ignore_progress
@@ -141,7 +83,7 @@ class Extractor:
             NumericalError: the encoder returns NaN or infinity.
         """
         cache = self.cache()
-        known = cache.read() if cache else {}
+        known = cache.read(key for key in hashes if key) if cache else {}
         rows = {index: known[key] for index, key in enumerate(hashes) if key in known}
         failures: dict[int, str] = {}
         missing = [index for index in range(len(paths)) if index not in rows]
@@ -171,17 +113,6 @@ class Extractor:
             name = self.encoder.name
             raise NumericalError(f"the features of {name} are NaN or infinite.", "Are these its weights?")
         return list(values)
-
-
-def file_digests(paths: Sequence[Path]) -> list[str]:
-    """Return the SHA-256 of each file, "" for one that cannot be opened."""
-    digests = []
-    for path in paths:
-        try:
-            digests.append(file_digest(path))
-        except OSError:
-            digests.append("")
-    return digests
 
 
 def _chunks(indices: list[int]) -> Iterator[list[int]]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from impasto.classify.features import file_digests
 from impasto.data.dataset import (
     SPLIT_NAME,
     SPLITS,
@@ -19,6 +18,7 @@ from impasto.data.dataset import (
 )
 from impasto.data.splits import grouped_split
 from impasto.errors import DataError, RunError
+from impasto.files import file_digests
 from impasto.runs import digest
 from impasto.runtime import OnProgress, Progress, ignore_progress
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.data.dataset import Dataset, read_dataset
-from impasto.data.duplicates import Pair, Signatures, clusters, near_pairs, sign
+from impasto.data.duplicates import Pair, clusters, near_pairs
+from impasto.data.looks import Signatures, sign
 from impasto.data.probes import Probe, probe
 from impasto.encoders import AnyEncoder
 from impasto.errors import DataError

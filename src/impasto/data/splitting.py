@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from impasto.data.dataset import Dataset, read_columns, read_dataset
-from impasto.data.duplicates import near_pairs, sign
+from impasto.data.duplicates import near_pairs
 from impasto.data.grouping import together
+from impasto.data.looks import sign
 from impasto.data.split_output import write_tables, write_trees
 from impasto.data.splits import counted_split, fold_splits, grouped_split, require_every_class
 from impasto.errors import UsageError
-from impasto.files import file_digest
+from impasto.files import file_digests
 from impasto.runtime import OnProgress, derive_seed, ignore_progress
 
 
@@ -138,11 +138,9 @@ def _readable(
 
 
 def _hashed(dataset: Dataset) -> Dataset:
-    with ThreadPoolExecutor() as pool:
-        digests = pool.map(file_digest, [sample.path for sample in dataset.samples])
-        return replace(
-            dataset, samples=tuple(replace(s, sha256=d) for s, d in zip(dataset.samples, digests, strict=True))
-        )
+    digests = file_digests([sample.path for sample in dataset.samples])
+    samples = (replace(sample, sha256=sha256) for sample, sha256 in zip(dataset.samples, digests, strict=True))
+    return replace(dataset, samples=tuple(samples))
 
 
 def _marks(dataset: Dataset, config: SplitConfig) -> list[list[str]]:

@@ -1,0 +1,202 @@
+"""What is looked at of each picture: an encoder's features and maps, a perceptual hash, sizes and colours.
+
+Opening and encoding is the slow part of every comparison, so it is done once a file: the results are kept by the
+SHA-256 of its bytes (see ``impasto.caches``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto._version import __version__
+from impasto.caches import RowCache, cache_folder
+from impasto.encoders import AnyEncoder, load_encoder
+from impasto.errors import PictureError
+from impasto.files import file_digests
+from impasto.images import MAX_PIXELS, open_picture
+from impasto.images.reading import open_header, reading
+from impasto.runtime import OnProgress, Progress, deterministic, ignore_progress
+
+# Side in pixels to which a picture is squeezed before the encoder sees it.
+SIDE = 128
+# Maps are kept of so many channels, random mixtures of the encoder's, which change correlations by a few hundredths.
+MAP_CHANNELS = 32
+_BATCH, _CHUNK = 32, 512
+_HASH, _MODE, _BORDER, _THUMBNAIL = 64, 8, 3, 48
+# Side of the maps, width, height, and the rest: so many numbers a picture.
+_FACTS = 3 + _MODE + _BORDER + _THUMBNAIL
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one opening of a picture tells besides what the encoder sees.
+
+    Attributes:
+        sha256: of the file's bytes.
+        width, height: in pixels, upright.
+        mode: of the file's pixels, as Pillow calls it: "RGB", "L" for grey, ..
+        border: mean colour of the outermost pixels, three numbers in 0..1.
+        thumbnail: 4 x 4 x 3 numbers in 0..1.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    mode: str
+    border: npt.NDArray[np.float64]
+    thumbnail: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """What is compared of each picture.
+
+    Attributes:
+        kept: positions of the readable ones in the list.
+        features: N x D, of length 1.
+        maps: N x MAP_CHANNELS x H x W in half precision, the mean of each channel taken off.
+        hashes: N x 64, +1 or -1 divided by 8, so of length 1, too.
+        looks: of the files.
+        unreadable: the others with the reason.
+    """
+
+    kept: tuple[int, ...]
+    features: Tensor
+    maps: Tensor
+    hashes: Tensor
+    looks: tuple[Look, ...]
+    unreadable: tuple[tuple[Path, str], ...]
+
+
+class _Opened(NamedTuple):
+    """A picture squeezed for the encoder (3 x SIDE x SIDE in 0..1), its hash, and its facts in one row of numbers."""
+
+    view: Tensor
+    hash: Tensor
+    facts: Tensor
+
+
+def sign(
+    paths: Sequence[Path], encoder: AnyEncoder | None = None, *, on_progress: OnProgress = ignore_progress
+) -> Signatures:
+    """Return what is compared of every picture; those known from an earlier call are not opened again."""
+    network = encoder or load_encoder()
+    digests = file_digests(paths)
+    key = {"version": __version__, "encoder": network.identity(), "side": SIDE, "channels": MAP_CHANNELS}
+    cache = RowCache(cache_folder("looks"), key)
+    rows = cache.read(sha256 for sha256 in digests if sha256)
+    missing = [index for index, sha256 in enumerate(digests) if sha256 not in rows]
+    unreadable: list[tuple[Path, str]] = []
+    done = len(paths) - len(missing)
+    on_progress(Progress("comparing", done, len(paths)))
+    for start in range(0, len(missing), _CHUNK):
+        new: dict[str, Tensor] = {}
+        for batch in _batches(missing[start : start + _CHUNK]):
+            found, failed = _encode([paths[index] for index in batch], network)
+            new |= {digests[batch[place]]: row for place, row in found.items()}
+            unreadable += [(paths[batch[place]], reason) for place, reason in failed.items()]
+            done += len(batch)
+            on_progress(Progress("comparing", done, len(paths)))
+        cache.add(new)
+        rows |= new
+    kept = tuple(index for index, sha256 in enumerate(digests) if sha256 in rows)
+    return _signatures(kept, [digests[index] for index in kept], rows, unreadable)
+
+
+def _batches(positions: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(positions), _BATCH):
+        yield positions[start : start + _BATCH]
+
+
+def _encode(paths: Sequence[Path], network: AnyEncoder) -> tuple[dict[int, Tensor], dict[int, str]]:
+    """Open pictures side by side and encode them together; return rows, and reasons, by their place in ``paths``."""
+    with ThreadPoolExecutor() as pool:
+        opened = dict(enumerate(pool.map(_open, paths)))
+    failed = {place: each for place, each in opened.items() if isinstance(each, str)}
+    good = {place: each for place, each in opened.items() if not isinstance(each, str)}
+    if not good:
+        return {}, failed
+    features, maps = _see(network, torch.stack([each.view for each in good.values()]))
+    rows = [
+        torch.cat([feature.half(), part.flatten(), each.hash.half(), _as_halves(part.shape[-1], each.facts)])
+        for each, feature, part in zip(good.values(), features, maps, strict=True)
+    ]
+    return dict(zip(good, rows, strict=True)), failed
+
+
+def _as_halves(side: int, facts: Tensor) -> Tensor:
+    """Return numbers that need 32 bits as twice as many halves, so that one row holds everything."""
+    return torch.cat([facts.new_tensor([side]), facts]).view(torch.float16)
+
+
+def _see(network: AnyEncoder, views: Tensor) -> tuple[Tensor, Tensor]:
+    """Return features B x D of length 1, and maps B x MAP_CHANNELS x H x W in half precision."""
+    with deterministic(), torch.no_grad():
+        maps = network(views, [network.recognition])[network.recognition].float()
+        mixing = torch.randn(MAP_CHANNELS, maps.shape[1], generator=torch.Generator().manual_seed(0))
+        means = maps.mean((2, 3), keepdim=True)
+        small = torch.einsum("kc,bchw->bkhw", mixing, maps - means)
+    features = torch.nn.functional.normalize(means.flatten(1), dim=1)
+    return features, torch.nn.functional.normalize(small.flatten(1), dim=1).view_as(small).half()
+
+
+def _open(path: Path) -> _Opened | str:
+    try:
+        image = open_picture(path).image
+        with reading(path) as file:
+            mode = open_header(file, path, MAX_PIXELS).mode
+    except PictureError as error:
+        return error.message
+    view = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3)
+    pixels = np.asarray(view, dtype=np.float32).transpose(2, 0, 1) / 255
+    edges = np.asarray(image)
+    rim = np.concatenate([edges[0], edges[-1], edges[:, 0], edges[:, -1]])
+    thumbnail = np.asarray(view.resize((4, 4), Image.Resampling.BOX), dtype=np.float64).reshape(_THUMBNAIL) / 255
+    letters = np.frombuffer(mode.ljust(_MODE).encode(), dtype=np.uint8)
+    facts = np.concatenate([image.size, letters, rim.mean(0, dtype=np.float64) / 255, thumbnail])
+    return _Opened(torch.from_numpy(pixels.copy()), gradient_hash(image), torch.from_numpy(facts.astype(np.float32)))
+
+
+def gradient_hash(image: Image.Image) -> Tensor:
+    """Return 64 numbers, +1/8 where a 9 x 8 thumbnail in grey becomes darker to the right, else -1/8 (dHash)."""
+    grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    bits = (grey[:, :-1] > grey[:, 1:]).reshape(_HASH)
+    return torch.from_numpy(np.where(bits, 0.125, -0.125).astype(np.float32))
+
+
+def _signatures(
+    kept: tuple[int, ...], digests: list[str], rows: dict[str, Tensor], unreadable: list[tuple[Path, str]]
+) -> Signatures:
+    """Take rows apart again."""
+    empty = torch.zeros(0)
+    if not kept:
+        return Signatures((), empty, empty, empty, (), tuple(unreadable))
+    table = torch.stack([rows[sha256] for sha256 in digests])
+    facts = table[:, -2 * _FACTS :].contiguous().view(torch.float32).double().numpy()
+    side = int(facts[0, 0])
+    sizes = [MAP_CHANNELS * side**2, _HASH, 2 * _FACTS]
+    features, maps, hashes, _ = table.split([table.shape[1] - sum(sizes), *sizes], 1)
+    return Signatures(
+        kept,
+        torch.nn.functional.normalize(features.float(), dim=1),
+        maps.unflatten(1, (MAP_CHANNELS, side, side)),
+        hashes.float(),
+        tuple(_look(*pair) for pair in zip(digests, facts, strict=True)),
+        tuple(unreadable),
+    )
+
+
+def _look(sha256: str, facts: npt.NDArray[np.float64]) -> Look:
+    _, width, height, letters, border, thumbnail = np.split(facts, np.cumsum([1, 1, 1, _MODE, _BORDER]))
+    mode = bytes(letters.astype(np.uint8)).decode().strip()
+    return Look(sha256, int(width[0]), int(height[0]), mode, border, thumbnail)
