@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from classify_fixtures import FakeEncoder, paint, paint_classes, paint_splits
 from impasto.classify import Evaluation, Proportion, TrainConfig, evaluate, train
@@ -102,6 +103,52 @@ def test_pictures_of_train_in_test_are_found_and_scored_apart(run: Path, data: P
     assert evaluation.record()["trained_on"] == [item.name for item in evaluation.leaked]
     assert evaluation.accuracy == Proportion(12, 13)
     assert evaluation.accuracy_without_leaked == Proportion(9, 10)
+
+
+def test_nearly_the_same_pictures_are_found_and_scored_apart(run: Path, data: Path, tmp_path: Path) -> None:
+    """Other bytes and another size."""
+    mislabel(data)
+    with Image.open(data / "train" / "blue" / "blue0.png") as image:
+        image.resize((48, 40), Image.Resampling.BICUBIC).save(data / "test" / "blue" / "larger.png")
+    evaluation = judge(run, data, output=tmp_path / "out")
+    assert evaluation.accuracy_without_leaked == Proportion(9, 10)
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert record["leaks"] == [{"path": "test/blue/larger.png", "of": "train/blue/blue0.png", "kind": "features"}]
+    assert (record["without_leaks"]["correct"], record["without_leaks"]["n"]) == (9, 10)
+    assert record["leak_check"] == {"taught": 24, "compared": 24}
+
+
+def test_a_repaint_of_a_photo_that_was_taught_is_not_new(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for number in range(12):
+        split = "train" if number < 6 else "validation" if number < 9 else "test"
+        for colour in ("blue", "red"):
+            paint(
+                data / split / colour / f"photo{number % 11} {'abc'[number % 3]}.png", colour, 50 * number + len(colour)
+            )
+    rows = ["output,label,split,group"]
+    for path in sorted(data.rglob("*.png")):
+        name = path.relative_to(data).as_posix()
+        rows.append(f"{name},{path.parent.name},{path.parent.parent.name},{path.name.split()[0]}")
+    (data / "manifest.csv").write_text("\n".join(rows) + "\n")
+    config = TrainConfig(data, model="frozen:fake", device="cpu")
+    run = train(config, tmp_path / "run", encoder=FakeEncoder()).folder  # type: ignore[arg-type]
+    leaks = {item.name: item.leak for item in judge(run, data).leaked}
+    assert {name: leak and leak.kind for name, leak in leaks.items()} == {
+        "test/blue/photo0 c.png": "group",
+        "test/red/photo0 c.png": "group",
+    }
+
+
+def test_without_the_training_pictures_only_bytes_are_compared_and_it_says_so(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "elsewhere"
+    shutil.copytree(data / "test", alone / "test")
+    shutil.copy(data / "train" / "red" / "red1000.png", alone / "test" / "red" / "copy.png")
+    evaluation = judge(run, alone)
+    assert [item.name for item in evaluation.leaked] == ["test/red/copy.png"]
+    assert (evaluation.check.taught, evaluation.check.compared) == (24, 1)
 
 
 def test_each_split_knows_what_it_must_not_contain(run: Path, data: Path) -> None:

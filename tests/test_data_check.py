@@ -15,13 +15,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from impasto.cli import main
-from impasto.data import duplicates
+from impasto.data import duplicates, looks
 from impasto.data.check import check_dataset
 from impasto.data.dataset import Dataset, Sample, read_dataset
 from impasto.data.duplicates import Pair, clusters, near_pairs
 from impasto.data.looks import gradient_hash, sign
 from impasto.data.probes import probe
 from impasto.errors import DataError
+from impasto.images import open_picture
 from impasto.samples.photos import sample_photos
 
 
@@ -63,6 +64,45 @@ def test_scaled_recompressed_and_cut_copies_are_found_and_no_others(photos: list
         (3 * photo + one, 3 * photo + other) for photo in range(len(photos)) for one, other in ((0, 1), (0, 2), (1, 2))
     }
     assert all(pair.kind in ("features", "hash") for pair in pairs)
+
+
+def test_even_textures_are_not_all_one_picture(tmp_path: Path) -> None:
+    """What the encoder makes of them is mostly the border, which is the same for all."""
+    random = np.random.default_rng(0)
+    pixels = [np.clip(random.normal(120, 25, (20, 24, 3)), 0, 255).astype(np.uint8) for _ in range(12)]
+    paths = [save(Image.fromarray(each), tmp_path / f"{index}.png") for index, each in enumerate(pixels)]
+    assert near_pairs(sign(paths)) == []
+    grey = [save(Image.new("RGB", (40 + index, 40), "grey"), tmp_path / f"grey{index}.png") for index in range(2)]
+    assert len(near_pairs(sign(grey))) == 1
+
+
+def test_what_was_looked_at_once_is_not_opened_again(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sign(photos[:3])
+    opened = []
+    monkeypatch.setattr(looks, "open_picture", lambda path: opened.append(path) or open_picture(path))
+    renamed = tmp_path / "renamed.jpg"
+    renamed.write_bytes(photos[1].read_bytes())
+    again = sign([renamed, photos[0], photos[3], tmp_path / "absent.jpg"])
+    assert opened == [photos[3], tmp_path / "absent.jpg"]
+    assert torch.equal(again.maps[:2], first.maps[[1, 0]])
+    assert again.looks[1].mode == first.looks[0].mode == "RGB"
+    assert np.array_equal(again.looks[0].small, first.looks[1].small)
+    assert again.kept == (0, 1, 2)
+    with Image.open(photos[3]) as image:
+        assert (again.looks[2].width, again.looks[2].height) == image.size
+
+
+def test_pairs_across_two_sides_only(photos: list[Path], tmp_path: Path) -> None:
+    copies = [save(Image.open(photo).convert("RGB"), tmp_path / f"{photo.stem}.jpg") for photo in photos[:3]]
+    signatures = sign([*photos[:3], *copies])
+    assert len(near_pairs(signatures)) == 3
+    assert not near_pairs(signatures, across=[True] * 6)
+    assert [(p.first, p.second) for p in near_pairs(signatures, across=[True, False, True] + [False] * 3)] == [
+        (0, 3),
+        (2, 5),
+    ]
 
 
 def test_equal_bytes_are_said_to_be_so(photos: list[Path], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.classify.classifier import Classifier, Prediction
+from impasto.classify.leaks import Leak, LeakCheck, find_leaks
 from impasto.classify.prepare import read_hashed, read_split
 from impasto.classify.statistics import Confusion, Proportion
 from impasto.data.dataset import SPLITS, Dataset, Sample
@@ -28,14 +29,13 @@ class Judged:
         sample: the picture with its true label.
         name: its path below the data set's root.
         prediction: what the classifier says.
-        trained_on: whether a file of the same bytes was in a split that taught the model before this one is asked:
-            train for validation, train and validation for test and for "all", none for train itself.
+        leak: the picture of train (for test and "all" of validation, too) that this one is, nearly is, or belongs to.
     """
 
     sample: Sample
     name: str
     prediction: Prediction
-    trained_on: bool
+    leak: Leak | None
 
     @property
     def correct(self) -> bool:
@@ -54,6 +54,7 @@ class Evaluation:
         judged: the pictures that could be read.
         skipped: paths and reasons of the others.
         model: the classifier's ``config.json``.
+        check: how leaks were looked for.
     """
 
     split: str
@@ -62,6 +63,7 @@ class Evaluation:
     judged: tuple[Judged, ...]
     skipped: tuple[tuple[str, str], ...]
     model: Mapping[str, Any]
+    check: LeakCheck
 
     @property
     def accuracy(self) -> Proportion:
@@ -70,17 +72,18 @@ class Evaluation:
 
     @property
     def leaked(self) -> tuple[Judged, ...]:
-        """Pictures that the model was taught on: for the test split those of train and validation, and so on."""
-        return tuple(item for item in self.judged if item.trained_on)
+        """Pictures that are not new to the model: a score with them says too much."""
+        return tuple(item for item in self.judged if item.leak)
 
     @property
     def accuracy_without_leaked(self) -> Proportion | None:
         """The accuracy on pictures that are new to the model, None where there is none."""
-        new = [item.correct for item in self.judged if not item.trained_on]
+        new = [item.correct for item in self.judged if not item.leak]
         return Proportion(sum(new), len(new)) if new else None
 
     def record(self) -> dict[str, Any]:
         """Return what ``evaluation.json`` holds."""
+        clean = self.accuracy_without_leaked
         return {
             "split": self.split,
             "n_evaluated": self.accuracy.n,
@@ -96,6 +99,9 @@ class Evaluation:
             "model": dict(self.model),
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
             "trained_on": [item.name for item in self.leaked],
+            "leaks": [{"path": item.name, **to_plain(item.leak)} for item in self.leaked],
+            "leak_check": {"taught": self.check.taught, "compared": self.check.compared},
+            "without_leaks": None if clean is None else {"correct": clean.k, "n": clean.n, "wilson95": list(clean.interval)},
         }
 
     def save(self, folder: Path) -> None:
@@ -133,6 +139,9 @@ def evaluate(
     The split is that of the training where it dealt one (``split.csv`` in the model's folder): a data set without
     splits is tested on exactly the pictures that were set aside. Features of frozen encoders come from the cache.
 
+    Before anything is scored, the pictures are compared with those that taught the model: equal files, near
+    duplicates, and pictures of one group are named, and the score is also given without them.
+
     Args:
         model: a folder that ``impasto train`` wrote.
         data: a labelled folder, see :func:`impasto.data.dataset.read_dataset`.
@@ -153,8 +162,9 @@ def evaluate(
     chosen = _choose(dataset, split, recorded)
     _check_labels(chosen, classifier)
     paths = [sample.path for sample in chosen.samples]
+    check = find_leaks(chosen, dataset, recorded, split, on_progress)
     predictions = classifier.predict(paths, cached=True, on_progress=on_progress)
-    evaluation = _judge(chosen, split, predictions, _trained_on(recorded, split), classifier)
+    evaluation = _judge(chosen, split, predictions, check, classifier)
     if output is not None:
         evaluation.save(output)
     return evaluation
@@ -186,18 +196,12 @@ def _check_labels(dataset: Dataset, classifier: Classifier) -> None:
         )
 
 
-def _trained_on(recorded: list[dict[str, str]], split: str) -> set[str]:
-    """Return the hashes of files that must not be among those of ``split``."""
-    seen = {"train": (), "validation": ("train",)}.get(split, ("train", "validation"))
-    return {row["sha256"] for row in recorded if row["split"] in seen}
-
-
 def _judge(
-    dataset: Dataset, split: str, predictions: list[Prediction], trained_on: set[str], classifier: Classifier
+    dataset: Dataset, split: str, predictions: list[Prediction], check: LeakCheck, classifier: Classifier
 ) -> Evaluation:
     pairs = list(zip(dataset.samples, predictions, strict=True))
     judged = tuple(
-        Judged(sample, dataset.relative(sample), prediction, sample.sha256 in trained_on)
+        Judged(sample, dataset.relative(sample), prediction, check.leaks.get(sample.path))
         for sample, prediction in pairs
         if not prediction.error
     )
@@ -208,4 +212,4 @@ def _judge(
         )
     truth = [item.sample.label for item in judged]
     confusion = Confusion.of(classifier.classes, truth, [item.prediction.label for item in judged])
-    return Evaluation(split, len(pairs), confusion, judged, skipped, classifier.config)
+    return Evaluation(split, len(pairs), confusion, judged, skipped, classifier.config, check)

@@ -27,6 +27,9 @@ from impasto.data.looks import Signatures
 # the pairs known have cosines of .961 to .997 and correlations from .72; copies cut by 5 % a side .95 and .73; repaints
 # of other photos in one style up to .88 and .36, smooth noise .99 and .51.
 ALIKE, IN_PLACE = 0.95, 0.62
+# What an encoder makes of even textures differs less by the texture than by the picture's border; so colours must agree
+# in 8 x 8 pixels, too: .66 for the pairs known, up to .2 for noise.
+SAME_COLOURS = 0.4
 # A gradient hash of 8 x 8 differs in at most so many bits, where the features agree a little less.
 HASH_BITS, HASH_ALIKE = 3, 0.9
 _BLOCK, _CANDIDATES = 2048, 4096
@@ -42,9 +45,19 @@ class Pair:
     kind: str
 
 
-def near_pairs(signatures: Signatures) -> list[Pair]:
-    """Return all pairs of near duplicates; positions are those of the list that was signed."""
-    return [pair for candidates in _candidates(signatures.features) for pair in _confirmed(signatures, candidates)]
+def near_pairs(signatures: Signatures, *, across: Sequence[bool] | None = None) -> list[Pair]:
+    """Return all pairs of near duplicates; positions are those of the list that was signed.
+
+    Args:
+        signatures: of N pictures.
+        across: one flag for each picture of the list; only pairs of two different flags are wanted.
+    """
+    side = None if across is None else torch.tensor([across[index] for index in signatures.kept])
+    found = []
+    for candidates in _candidates(signatures.features):
+        wanted = candidates if side is None else candidates[side[candidates[:, 0]] != side[candidates[:, 1]]]
+        found += list(_confirmed(signatures, wanted))
+    return found
 
 
 def _confirmed(signatures: Signatures, candidates: Tensor) -> Iterator[Pair]:
@@ -53,6 +66,7 @@ def _confirmed(signatures: Signatures, candidates: Tensor) -> Iterator[Pair]:
     cosines = (signatures.features[first] * signatures.features[second]).sum(1)
     bits = 32 * (1 - (signatures.hashes[first] * signatures.hashes[second]).sum(1))
     in_place = _in_place(signatures.maps[first].float(), signatures.maps[second].float()) >= IN_PLACE
+    in_place &= _colours_agree(signatures.colours[first], signatures.colours[second]) >= SAME_COLOURS
     by_features = in_place & (cosines >= ALIKE)
     by_hash = in_place & (bits.round() <= HASH_BITS)
     for row, (one, other) in enumerate(candidates.tolist()):
@@ -76,6 +90,12 @@ def _in_place(first: Tensor, second: Tensor) -> Tensor:
         other = second[:, :, max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)].flatten(1)
         best = torch.maximum(best, torch.nn.functional.cosine_similarity(one, other))
     return best
+
+
+def _colours_agree(first: Tensor, second: Tensor) -> Tensor:
+    """Return the correlation of colours; 1 where both pictures are of one colour."""
+    flat = (first == 0).all(1) & (second == 0).all(1)
+    return torch.where(flat, 1.0, (first * second).sum(1))
 
 
 def _candidates(directions: Tensor) -> Iterator[Tensor]:

@@ -32,9 +32,9 @@ SIDE = 128
 # Maps are kept of so many channels, random mixtures of the encoder's, which change correlations by a few hundredths.
 MAP_CHANNELS = 32
 _BATCH, _CHUNK = 32, 512
-_HASH, _MODE, _BORDER, _THUMBNAIL = 64, 8, 3, 48
+_HASH, _MODE, _BORDER, _SMALL = 64, 8, 3, 192
 # Side of the maps, width, height, and the rest: so many numbers a picture.
-_FACTS = 3 + _MODE + _BORDER + _THUMBNAIL
+_FACTS = 3 + _MODE + _BORDER + _SMALL
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Look:
         width, height: in pixels, upright.
         mode: of the file's pixels, as Pillow calls it: "RGB", "L" for grey, ..
         border: mean colour of the outermost pixels, three numbers in 0..1.
-        thumbnail: 4 x 4 x 3 numbers in 0..1.
+        small: the picture in 8 x 8 pixels, 192 numbers in 0..1.
     """
 
     sha256: str
@@ -54,7 +54,13 @@ class Look:
     height: int
     mode: str
     border: npt.NDArray[np.float64]
-    thumbnail: npt.NDArray[np.float64]
+    small: npt.NDArray[np.float64]
+
+    @property
+    def thumbnail(self) -> npt.NDArray[np.float64]:
+        """The picture in 4 x 4 pixels, 48 numbers in 0..1."""
+        cells: npt.NDArray[np.float64] = self.small.reshape(4, 2, 4, 2, 3).mean((1, 3)).reshape(-1)
+        return cells
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Signatures:
         features: N x D, of length 1.
         maps: N x MAP_CHANNELS x H x W in half precision, the mean of each channel taken off.
         hashes: N x 64, +1 or -1 divided by 8, so of length 1, too.
+        colours: N x 192, the pictures in 8 x 8 pixels, the mean taken off, of length 1; 0 for pictures of one colour.
         looks: of the files.
         unreadable: the others with the reason.
     """
@@ -74,6 +81,7 @@ class Signatures:
     features: Tensor
     maps: Tensor
     hashes: Tensor
+    colours: Tensor
     looks: tuple[Look, ...]
     unreadable: tuple[tuple[Path, str], ...]
 
@@ -161,9 +169,9 @@ def _open(path: Path) -> _Opened | str:
     pixels = np.asarray(view, dtype=np.float32).transpose(2, 0, 1) / 255
     edges = np.asarray(image)
     rim = np.concatenate([edges[0], edges[-1], edges[:, 0], edges[:, -1]])
-    thumbnail = np.asarray(view.resize((4, 4), Image.Resampling.BOX), dtype=np.float64).reshape(_THUMBNAIL) / 255
+    small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), dtype=np.float64).reshape(_SMALL) / 255
     letters = np.frombuffer(mode.ljust(_MODE).encode(), dtype=np.uint8)
-    facts = np.concatenate([image.size, letters, rim.mean(0, dtype=np.float64) / 255, thumbnail])
+    facts = np.concatenate([image.size, letters, rim.mean(0, dtype=np.float64) / 255, small])
     return _Opened(torch.from_numpy(pixels.copy()), gradient_hash(image), torch.from_numpy(facts.astype(np.float32)))
 
 
@@ -180,7 +188,7 @@ def _signatures(
     """Take rows apart again."""
     empty = torch.zeros(0)
     if not kept:
-        return Signatures((), empty, empty, empty, (), tuple(unreadable))
+        return Signatures((), empty, empty, empty, empty, (), tuple(unreadable))
     table = torch.stack([rows[sha256] for sha256 in digests])
     facts = table[:, -2 * _FACTS :].contiguous().view(torch.float32).double().numpy()
     side = int(facts[0, 0])
@@ -191,12 +199,20 @@ def _signatures(
         torch.nn.functional.normalize(features.float(), dim=1),
         maps.unflatten(1, (MAP_CHANNELS, side, side)),
         hashes.float(),
+        _spread(torch.from_numpy(facts[:, -_SMALL:])),
         tuple(_look(*pair) for pair in zip(digests, facts, strict=True)),
         tuple(unreadable),
     )
 
 
+def _spread(small: Tensor) -> Tensor:
+    pixels = small.unflatten(1, (-1, 3))
+    spread = (pixels - pixels.mean(1, keepdim=True)).flatten(1)
+    length = spread.norm(dim=1, keepdim=True)
+    return torch.where(length > 1e-3, spread / length.clamp(min=1e-3), 0.0).float()
+
+
 def _look(sha256: str, facts: npt.NDArray[np.float64]) -> Look:
-    _, width, height, letters, border, thumbnail = np.split(facts, np.cumsum([1, 1, 1, _MODE, _BORDER]))
+    _, width, height, letters, border, small = np.split(facts, np.cumsum([1, 1, 1, _MODE, _BORDER]))
     mode = bytes(letters.astype(np.uint8)).decode().strip()
-    return Look(sha256, int(width[0]), int(height[0]), mode, border, thumbnail)
+    return Look(sha256, int(width[0]), int(height[0]), mode, border, small)
