@@ -19,6 +19,7 @@ from impasto.classify import TrainConfig
 from impasto.classify.config import NETWORK_ONLY
 from impasto.classify.models import DEFAULT_MODEL, MODELS
 from impasto.cli import classify, main
+from impasto.data.augmentations import KINDS, PRESETS
 
 NETWORK = ("--model", "r0-cnn", "--image-size", "24", "--batch-size", "4", "--epochs", "12", "--device", "cpu")
 
@@ -187,10 +188,11 @@ def test_help_names_the_models_and_the_settings_with_their_defaults() -> None:
     options = {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
     assert all(name in options["model"].help for name in MODELS)
     assert signature(classify.train).parameters["model"].default == DEFAULT_MODEL
+    assert all(name in options["augment"].help for name in PRESETS)
+    assert all(kind in options["labels"].help for kind in KINDS)
     for field in fields(TrainConfig):
-        if field.name in NETWORK_ONLY:
-            shown = "augment" if field.name == "augment" else str(field.default)
-            assert options[field.name].show_default == shown
+        if field.name in NETWORK_ONLY and field.default not in (None, False):
+            assert options[field.name].show_default == str(field.default)
 
 
 def test_as_a_module_with_data_without_splits(tmp_path: Path) -> None:

@@ -1,16 +1,11 @@
-"""R0's network as its recipe describes it, linear heads, names, augmentation."""
+"""R0's network as its recipe describes it, linear heads, names."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from impasto.classify.augment import augment
 from impasto.classify.models import DEFAULT_MODEL, MODELS, R0CNN, LinearHead, encoder_of, glorot_
 from impasto.errors import UnknownNameError, UsageError
 from impasto.runtime import generator
@@ -78,54 +73,3 @@ def test_an_unknown_name_offers_the_known(name: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         encoder_of(name)
     assert any(known in str(caught.value) for known in MODELS)
-
-
-def picture(size: int = 24) -> torch.Tensor:
-    return torch.rand(3, size, size, generator=generator(0, "picture"))
-
-
-@given(st.integers(0, 1000), st.integers(1, 100), st.integers(0, 10_000))
-def test_augmentation_depends_on_seed_epoch_and_index_alone(seed: int, epoch: int, index: int) -> None:
-    torch.manual_seed(1)
-    before = torch.random.get_rng_state()
-    first = augment(picture(), seed=seed, epoch=epoch, index=index)
-    assert torch.equal(before, torch.random.get_rng_state())
-    torch.manual_seed(2)
-    assert torch.equal(first, augment(picture(), seed=seed, epoch=epoch, index=index))
-
-
-def test_augmentation_differs_between_pictures_epochs_and_seeds() -> None:
-    keys = [(0, 1, 0), (0, 1, 1), (0, 2, 0), (1, 1, 0)]
-    results = [augment(picture(), seed=seed, epoch=epoch, index=index) for seed, epoch, index in keys]
-    assert all(not torch.equal(a, b) for i, a in enumerate(results) for b in results[:i])
-
-
-@given(st.integers(0, 300), st.integers(8, 40))
-def test_augmentation_keeps_range_and_shape_and_invents_no_border(index: int, size: int) -> None:
-    """A picture of one colour stays that picture: no black wedge is let in from outside."""
-    plain = torch.tensor([0.2, 0.5, 0.9]).view(3, 1, 1).expand(3, size, size)
-    assert torch.allclose(augment(plain, seed=0, epoch=1, index=index), plain, atol=1e-5)
-
-
-def test_half_of_the_pictures_are_mirrored_and_zooms_spread_both_ways() -> None:
-    ramp = torch.linspace(0, 1, 33).expand(3, 33, 33)
-    slopes = []
-    for index in range(200):
-        row = augment(ramp, seed=0, epoch=1, index=index)[0, 16]
-        slopes.append(float(row[18] - row[14]) * 8)  # 1 at no zoom, less when enlarged, negative when mirrored
-    mirrored = [slope for slope in slopes if slope < 0]
-    assert 75 <= len(mirrored) <= 125
-    zooms = [1 / abs(slope) for slope in slopes]
-    assert min(zooms) == pytest.approx(0.8, abs=0.02)
-    assert max(zooms) == pytest.approx(1.2, abs=0.02)
-
-
-def test_shear_slants_verticals_by_up_to_eleven_degrees_either_way() -> None:
-    ramp = torch.linspace(0, 1, 33).expand(3, 33, 33)
-    slants = []
-    for index in range(200):
-        changed = augment(ramp, seed=0, epoch=1, index=index)[0]
-        down, across = changed[20, 16] - changed[12, 16], changed[16, 20] - changed[16, 12]
-        slants.append(math.degrees(math.atan(float(down / across))))
-    assert min(slants) == pytest.approx(-11.46, abs=0.3)
-    assert max(slants) == pytest.approx(11.46, abs=0.3)

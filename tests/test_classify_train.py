@@ -245,7 +245,7 @@ def test_curves_of_a_network_and_its_best_epoch(tmp_path: Path) -> None:
 
 def test_training_stops_early_with_the_best_weights(tmp_path: Path) -> None:
     """At this learning rate the network never gets better than after its first epochs."""
-    config = network_config(paint_splits(tmp_path / "data"), epochs=30, patience=2, learning_rate=0.05, augment=False)
+    config = network_config(paint_splits(tmp_path / "data"), epochs=30, patience=2, learning_rate=0.05, augment="none")
     result = train(config, tmp_path / "run")
     rows = rows_of(tmp_path / "run" / "curves.csv")
     assert len(rows) == result.best_epoch + 2 < 30
@@ -355,7 +355,7 @@ def test_impossible_settings(settings: dict[str, Any]) -> None:
 
 def test_settings_without_effect_are_refused() -> None:
     with pytest.raises(UsageError, match="has no epochs, augment"):
-        TrainConfig(Path(), epochs=5, augment=False)
+        TrainConfig(Path(), epochs=5, augment="none")
     with pytest.raises(UsageError, match="has no weights"):
         TrainConfig(Path(), model="r0-cnn", weights="random")
 

@@ -12,9 +12,9 @@ from impasto.classify.config import TrainConfig
 from impasto.classify.evaluate import Evaluation, evaluate
 from impasto.classify.features import Extractor, Features
 from impasto.classify.models import DEFAULT_MODEL, MODELS
-from impasto.classify.pictures import Preprocessing, Skipped
 from impasto.classify.statistics import ClassScore, Confusion, Proportion, wilson
 from impasto.classify.train import TrainResult, train
+from impasto.data.pictures import Preprocessing, Skipped
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from impasto.classify.statistics import Proportion
+from impasto.data.augmentations import Augmentation
 
 CARD_NAME = "README.md"
 
@@ -27,6 +28,10 @@ A classifier trained by impasto {{ config.version }}.
 {% if config.encoder -%}
 | encoder | {{ config.model.removeprefix("frozen:") | cell }}, frozen; its weights are not in this folder |
 {% endif -%}
+{% if config.augment -%}
+| augmentation | {{ config.augment }}: {{ augmentation }} |
+| classes are labels of the kind | {{ config.labels }}{{ caveat }} |
+{% endif -%}
 | validation | {{ validation }} (95 % Wilson interval) |
 | seed | {{ config.seed }} |
 
@@ -44,8 +49,23 @@ def card(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """Return the text of ``README.md`` from a run's configuration and its manifest."""
     environment = Environment(autoescape=False, keep_trailing_newline=True)  # Markdown, no HTML
     environment.filters["cell"] = _cell
-    validation = Proportion(facts["validation"]["correct"], facts["validation"]["n"])
-    return environment.from_string(_TEMPLATE).render(config=config, facts=facts, validation=validation)
+    return environment.from_string(_TEMPLATE).render(
+        config=config,
+        facts=facts,
+        validation=Proportion(facts["validation"]["correct"], facts["validation"]["n"]),
+        **_augmentation(config),
+    )
+
+
+def _augmentation(config: Mapping[str, Any]) -> dict[str, str]:
+    if not config.get("augment"):
+        return {}
+    augmentation = Augmentation(config["augment"])
+    is_true = config["labels"] in augmentation.preserves
+    return {
+        "augmentation": "; ".join(preset.does for preset in augmentation.presets),
+        "caveat": "" if is_true else ", which the augmentation does not preserve: somebody insisted",
+    }
 
 
 def _cell(text: str) -> str:

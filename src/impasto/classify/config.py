@@ -7,10 +7,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from impasto.classify.models import DEFAULT_MODEL, encoder_of
-from impasto.errors import UsageError
+from impasto.data.augmentations import KINDS, Augmentation
+from impasto.errors import UnknownNameError, UsageError
 
 # Settings of one kind of model. The other kind refuses them: a setting without effect would be a lie.
-NETWORK_ONLY = ("epochs", "batch_size", "learning_rate", "image_size", "augment", "patience")
+NETWORK_ONLY = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "image_size",
+    "augment",
+    "labels",
+    "insist",
+    "patience",
+    "workers",
+)
 FROZEN_ONLY = ("weights",)
 
 
@@ -28,12 +39,17 @@ class TrainConfig:
         batch_size: pictures of one gradient step.
         learning_rate: Adam's.
         image_size: side of the square that the network sees, in pixels.
-        augment: shear, zoom and flip the training pictures.
+        augment: how the training pictures are changed, anew in each epoch: names in
+            :data:`impasto.data.augmentations.PRESETS`, joined by ``+``.
+        labels: what the classes stand for: subject, style, artist, medium or genre; None for what the data set says,
+            and where it says nothing for the strictest, style.
+        insist: accept an augmentation that does not preserve such labels.
         patience: stop after so many epochs without a better one.
+        workers: processes that fetch pictures, None for the program's choice. The model is the same.
 
     Raises:
         UsageError: a number out of range, or a setting that the model does not have.
-        UnknownNameError: an unknown model.
+        UnknownNameError: an unknown model, augmentation or kind of labels.
     """
 
     data: Path
@@ -45,8 +61,11 @@ class TrainConfig:
     batch_size: int = 32
     learning_rate: float = 1e-3
     image_size: int = 256
-    augment: bool = True
+    augment: str = "r0"
+    labels: str | None = None
+    insist: bool = False
     patience: int = 10
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
@@ -54,6 +73,11 @@ class TrainConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise UsageError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        if self.workers is not None and self.workers < 0:
+            raise UsageError(f"workers is {self.workers}; it must be 0 or more.")
+        Augmentation(self.augment)
+        if self.labels not in (None, *KINDS):
+            raise UnknownNameError("kind of labels", self.labels, KINDS)
         foreign = [field for field in fields(self) if field.name not in self.settings()]
         useless = [field.name for field in foreign if getattr(self, field.name) != field.default]
         if useless:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from impasto.caches import cache_folder
 from impasto.classify.card import CARD_NAME, card
 from impasto.classify.classifier import Classifier
 from impasto.classify.config import TrainConfig
 from impasto.classify.curves import CurvePoint, write_curves
-from impasto.classify.features import Extractor, cache_folder
+from impasto.classify.features import Extractor
 from impasto.classify.fit_head import PENALTIES, fit_head
-from impasto.classify.fit_network import LabelledPictures, fit_network
+from impasto.classify.fit_network import fit_network
 from impasto.classify.models import R0CNN, glorot_
-from impasto.classify.pictures import PictureStore, Preprocessing, Skipped
 from impasto.classify.prepare import describe, read_hashed, with_splits, write_split
 from impasto.classify.statistics import Proportion
+from impasto.data.augmentations import Augmentation, kind_of_labels
 from impasto.data.dataset import Dataset, Sample
+from impasto.data.loaders import Loader, Side, read_pictures
+from impasto.data.pictures import Preprocessing, Skipped
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import DataError, RunError, UsageError
 from impasto.files import write_text
@@ -77,11 +80,12 @@ def train(
         DataError: splits or classes that cannot serve.
         NumericalError: the loss diverges.
         RunError: ``output`` holds another run.
-        UsageError: ``output`` lies inside the data set.
+        UsageError: ``output`` lies inside the data set, or the augmentation changes what its labels stand for.
     """
     if output.resolve().is_relative_to(config.data.resolve()):
         raise UsageError(f"{output} lies inside the data set.", "Choose an output folder outside it.")
     _check_lent(config, encoder)
+    config = _with_labels(config)
     device = choose_device(config.device)
     dataset = with_splits(read_hashed(config.data, on_progress), config.seed)
     if config.encoder is not None and encoder is None:
@@ -101,9 +105,20 @@ def _check_lent(config: TrainConfig, encoder: AnyEncoder | None) -> None:
         raise UsageError(f"the model {config.model} was given the encoder {encoder.name}.")
 
 
+def _with_labels(config: TrainConfig) -> TrainConfig:
+    """Say what the classes stand for, and refuse an augmentation that makes such labels untrue."""
+    if config.encoder is not None:
+        return config
+    labels = config.labels or kind_of_labels(config.data)
+    if not config.insist:
+        Augmentation(config.augment).check(labels)
+    return replace(config, labels=labels)
+
+
 def _run_config(config: TrainConfig, dataset: Dataset, encoder: AnyEncoder | None) -> dict[str, Any]:
-    """Return what ``config.json`` holds. The device is not part of it: it is a means and no end."""
-    settings = {name: getattr(config, name) for name in config.settings() if name not in ("data", "device")}
+    """Return what ``config.json`` holds. Device and workers are not part of it: they are means and no ends."""
+    means = ("data", "device", "workers")
+    settings = {name: getattr(config, name) for name in config.settings() if name not in means}
     size = config.image_size if encoder is None else encoder.input_size
     return {
         **settings,
@@ -138,7 +153,7 @@ class _Learned:
 
 
 def _teach_head(dataset: Dataset, encoder: AnyEncoder, device: torch.device, on_progress: OnProgress) -> _Learned:
-    extract = Extractor(encoder, Preprocessing(encoder.input_size), device, cache_folder())
+    extract = Extractor(encoder, Preprocessing(encoder.input_size), device, cache_folder("features"))
     samples = _taught(dataset)
     features = extract([item.path for item in samples], [item.sha256 for item in samples], on_progress)
     readable = _readable(dataset, features.kept, features.skipped)
@@ -147,13 +162,16 @@ def _teach_head(dataset: Dataset, encoder: AnyEncoder, device: torch.device, on_
 
 
 def _teach_network(config: TrainConfig, dataset: Dataset, device: torch.device, on_progress: OnProgress) -> _Learned:
-    store = PictureStore([item.path for item in _taught(dataset)], Preprocessing(config.image_size), on_progress)
-    readable = _readable(dataset, store.kept, store.skipped)
+    samples = _taught(dataset)
+    paths, hashes = [item.path for item in samples], [item.sha256 for item in samples]
+    pictures = read_pictures(paths, hashes, Preprocessing(config.image_size), on_progress)
+    readable = _readable(dataset, pictures.kept, pictures.skipped)
     with torch.device("meta"):
         network = R0CNN(len(dataset.classes), config.image_size)
     glorot_(network.to_empty(device="cpu"), generator(config.seed, "weights"))
-    train, validation = (LabelledPictures(store, rows, readable.labels[rows]) for rows in readable.sides)
-    points, best = fit_network(network.to(device), train, validation, config, device, on_progress)
+    train, validation = (Side(rows, readable.labels[rows]) for rows in readable.sides)
+    with Loader(pictures, config.batch_size, device, config.workers) as loader:
+        points, best = fit_network(network.to(device), loader, train, validation, config, on_progress)
     return _Learned(network, points, best, readable)
 
 

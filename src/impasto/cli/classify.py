@@ -66,11 +66,25 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="r0-cnn: Adam's.", show_default="0.001")] = None,
     image_size: Annotated[int | None, typer.Option(help="r0-cnn: side in pixels.", show_default="256")] = None,
     augment: Annotated[
-        bool | None,
-        typer.Option("--augment/--no-augment", help="r0-cnn: shear, zoom and flip.", show_default="augment"),
+        str | None,
+        typer.Option(help="r0-cnn: none, r0, r1, r2, r4, crop, colour, or several: r4+crop.", show_default="r0"),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="r0-cnn: what the classes are: subject, style, artist, medium or genre. What does not preserve them "
+            "is refused.",
+            show_default="what the data set says, else style",
+        ),
+    ] = None,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="r0-cnn: augment even if the labels are not preserved.")
+    ] = False,
     patience: Annotated[
         int | None, typer.Option(help="r0-cnn: stop after so many epochs without a better one.", show_default="10")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="r0-cnn: processes that fetch pictures.", show_default="chosen")
     ] = None,
     weights: Weights = None,
     seed: Seed = 0,
@@ -92,7 +106,10 @@ def train(
         "learning_rate": learning_rate,
         "image_size": image_size,
         "augment": augment,
+        "labels": labels,
+        "insist": insist,
         "patience": patience,
+        "workers": workers,
     }
     given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     config = TrainConfig(data, model, seed=seed, device=device, weights=weights, **given)

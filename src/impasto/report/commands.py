@@ -10,7 +10,18 @@ from impasto.report.records import DatasetRecord, RunRecord
 
 _WIDTH = 76
 _STYLIZE = ("size", "steps", "preset", "ratio", "encoder", "weights", "precision", "device", "seed")
-_TRAIN = ("model", "epochs", "batch_size", "learning_rate", "image_size", "patience", "weights", "seed")
+_TRAIN = (
+    "model",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "image_size",
+    "augment",
+    "labels",
+    "patience",
+    "weights",
+    "seed",
+)
 
 
 def commands(dataset: DatasetRecord, runs: Sequence[RunRecord]) -> list[str]:
@@ -42,9 +53,7 @@ def _stylize_settings(config: Mapping[str, Any]) -> list[str]:
 
 
 def _train_settings(config: Mapping[str, Any]) -> list[str]:
-    augment = config.get("augment")
-    flags = [] if augment is None else ["--augment" if augment else "--no-augment"]
-    return _options(config, _TRAIN) + flags
+    return _options(config, _TRAIN) + (["--insist"] if config.get("insist") else [])
 
 
 def _options(settings: Mapping[str, Any], names: Sequence[str]) -> list[str]:

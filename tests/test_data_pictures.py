@@ -1,4 +1,4 @@
-"""Preprocessing, reading in parallel, and the store of decoded pictures."""
+"""Preprocessing, and reading in parallel."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from classify_fixtures import COLOURS, paint
-from impasto.classify import pictures as module
-from impasto.classify.pictures import PictureStore, Preprocessing, read_batches, scaled
+from impasto.data.pictures import Preprocessing, read_batches, read_picture, scaled
 from impasto.errors import UnreadablePictureError, UsageError, WrongWeightsError
+from impasto.files import file_digest
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40))
@@ -73,39 +73,22 @@ def test_batches_keep_the_order_and_name_what_is_unreadable(files: list[Path]) -
     assert batches[2].failures[4] == "cannot be read as a picture: it does not exist."
     expected = Preprocessing(8)(Image.open(files[3]))
     assert torch.equal(batches[1].pictures[1], expected)
+    assert batches[1].hashes == [file_digest(files[2]), file_digest(files[3])]
+
+
+def test_one_picture_is_read_as_in_a_batch_or_refused(files: list[Path]) -> None:
+    pixels, sha256 = read_picture(files[3], Preprocessing(8))
+    batch = next(read_batches(files[3:], Preprocessing(8), batch_size=1))
+    assert torch.equal(pixels, batch.pictures[0])
+    assert [sha256] == batch.hashes
+    with pytest.raises(UnreadablePictureError, match=r"4\.png"):
+        read_picture(files[4], Preprocessing(8))
 
 
 def test_scaling_is_to_the_unit_interval() -> None:
     batch = scaled([torch.tensor([0, 51, 255], dtype=torch.uint8)])
     assert batch[0].tolist() == pytest.approx([0, 0.2, 1])
-
-
-@pytest.mark.parametrize("memory", [10**9, 0])
-def test_a_store_gives_the_same_with_and_without_memory(
-    files: list[Path], memory: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "available_memory", lambda: memory)
-    store = PictureStore(files, Preprocessing(8))
-    assert store.kept == [0, 2, 3]
-    assert [item.path for item in store.skipped] == [files[1], files[4]]
-    expected = scaled([Preprocessing(8)(Image.open(files[i])) for i in (3, 0)])
-    assert torch.equal(store.batch([2, 0]), expected)
-    inverted = store.batch([2, 0], lambda index, picture: index - picture)
-    assert torch.equal(inverted, torch.tensor([2.0, 0.0]).view(2, 1, 1, 1) - expected)
-
-
-def test_a_file_that_vanishes_during_training_is_named(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "available_memory", lambda: 0)
-    store = PictureStore(files, Preprocessing(8))
-    files[0].unlink()
-    with pytest.raises(UnreadablePictureError, match=r"0\.png"):
-        store.batch([0])
-
-
-def test_a_store_tells_how_far_it_is(files: list[Path]) -> None:
-    steps = []
-    PictureStore(files, Preprocessing(8), steps.append)
-    assert [(step.step, step.total) for step in steps] == [(5, 5)]
+    assert torch.equal(scaled(torch.tensor([[0, 51, 255]], dtype=torch.uint8)), batch)
 
 
 def test_colours_survive(tmp_path: Path) -> None:
