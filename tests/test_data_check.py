@@ -98,11 +98,25 @@ def test_pairs_across_two_sides_only(photos: list[Path], tmp_path: Path) -> None
     copies = [save(Image.open(photo).convert("RGB"), tmp_path / f"{photo.stem}.jpg") for photo in photos[:3]]
     signatures = sign([*photos[:3], *copies])
     assert len(near_pairs(signatures)) == 3
-    assert not near_pairs(signatures, across=[True] * 6)
-    assert [(p.first, p.second) for p in near_pairs(signatures, across=[True, False, True] + [False] * 3)] == [
-        (0, 3),
-        (2, 5),
-    ]
+    assert not near_pairs(signatures, "aaaaaa", across=True)
+    assert [(p.first, p.second) for p in near_pairs(signatures, "abaccb", across=True)] == [(0, 3), (1, 4), (2, 5)]
+    assert [(p.first, p.second) for p in near_pairs(signatures, "abcaac", across=True)] == [(1, 4)]
+
+
+def test_many_copies_make_few_pairs_and_none_is_forgotten(photos: list[Path], tmp_path: Path) -> None:
+    """A thousand files of "this picture is not available" would be half a million pairs."""
+    data = photos[0].read_bytes()
+    paths = [tmp_path / f"{index}.jpg" for index in range(40)]
+    for path in paths:
+        path.write_bytes(data)
+    assert len(near_pairs(sign(paths))) == 39
+    sides = ["train"] * 30 + ["test"] * 10
+    across = near_pairs(sign(paths), sides, across=True)
+    assert {position for pair in across for position in (pair.first, pair.second)} == set(range(40))
+    assert len(across) < 60
+    similar = save(Image.open(photos[0]).convert("RGB"), tmp_path / "similar.jpg", quality=80)
+    near = near_pairs(sign([*paths, similar]), ["test"] * 40 + ["train"], across=True)
+    assert {(pair.first, pair.second) for pair in near} == {(position, 40) for position in range(40)}
 
 
 def test_equal_bytes_are_said_to_be_so(photos: list[Path], tmp_path: Path) -> None:

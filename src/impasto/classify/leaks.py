@@ -75,9 +75,7 @@ def _near(judged: Dataset, taught: Dataset, on_progress: OnProgress) -> dict[Pat
     if not new or not taught.samples:
         return {}
     samples = [*new, *taught.samples]
-    is_taught = [index >= len(new) for index in range(len(samples))]
     signatures = sign([sample.path for sample in samples], on_progress=on_progress)
-    found = near_pairs(signatures, across=is_taught)
-    return {
-        samples[pair.first].path: Leak(taught.relative(samples[pair.second]), pair.kind) for pair in reversed(found)
-    }
+    pairs = near_pairs(signatures, [index < len(new) for index in range(len(samples))], across=True)
+    found = ((samples[pair.first], samples[pair.second], pair.kind) for pair in reversed(pairs))
+    return {first.path: Leak(taught.relative(second), kind) for first, second, kind in found}

@@ -76,7 +76,7 @@ def check_dataset(
     signatures = sign([sample.path for sample in data.samples], encoder, on_progress=on_progress)
     if not signatures.kept:
         raise DataError(f"no picture of {data.root} can be read.", f"The first: {signatures.unreadable[0][1]}")
-    pairs = near_pairs(signatures)
+    pairs = near_pairs(signatures, [(sample.split, sample.label) for sample in data.samples])
     probes = _probes(data, signatures, pairs)
     findings = [
         *_leaks(data, pairs),

@@ -10,8 +10,8 @@ grows with the square, and is a matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -45,40 +45,69 @@ class Pair:
     kind: str
 
 
-def near_pairs(signatures: Signatures, *, across: Sequence[bool] | None = None) -> list[Pair]:
-    """Return all pairs of near duplicates; positions are those of the list that was signed.
+def near_pairs(signatures: Signatures, sides: Sequence[Hashable] = (), *, across: bool = False) -> list[Pair]:
+    """Return pairs of near duplicates; positions are those of the list that was signed.
+
+    Of pictures of equal bytes not all pairs are returned, which would be their square: each with the first of its side,
+    and with the first of every other side. So every picture with a copy on another side is in a pair that says so.
 
     Args:
         signatures: of N pictures.
-        across: one flag for each picture of the list; only pairs of two different flags are wanted.
+        sides: where each picture of the list is, in a split for instance; none: all on one side.
+        across: whether only pairs from two sides are wanted.
     """
-    side = None if across is None else torch.tensor([across[index] for index in signatures.kept])
-    found = []
-    for candidates in _candidates(signatures.features):
-        wanted = candidates if side is None else candidates[side[candidates[:, 0]] != side[candidates[:, 1]]]
-        found += list(_confirmed(signatures, wanted))
-    return found
+    where = [sides[index] if sides else None for index in signatures.kept]
+    copies: dict[tuple[str, Hashable], list[int]] = {}
+    for row, (look, side) in enumerate(zip(signatures.looks, where, strict=True)):
+        copies.setdefault((look.sha256, side), []).append(row)
+    found = _equal(copies)
+    firsts = torch.tensor([rows[0] for rows in copies.values()], dtype=torch.long)
+    for candidates in _candidates(signatures.features[firsts]):
+        for pair in _confirmed(signatures, firsts[candidates]):
+            one, other = ((signatures.looks[row].sha256, where[row]) for row in (pair.first, pair.second))
+            if one[0] != other[0]:
+                found += [pair] if one[1] == other[1] else _with_copies(pair, copies[one], copies[other])
+    return [
+        replace(pair, first=signatures.kept[pair.first], second=signatures.kept[pair.second])
+        for pair in found
+        if not across or where[pair.first] != where[pair.second]
+    ]
+
+
+def _equal(copies: Mapping[tuple[str, Hashable], list[int]]) -> list[Pair]:
+    """Return pairs of equal bytes, as rows."""
+    firsts: dict[str, list[int]] = {}
+    for (sha256, _), rows in copies.items():
+        firsts.setdefault(sha256, []).append(rows[0])
+    within = {(rows[0], row) for rows in copies.values() for row in rows[1:]}
+    between = {
+        (min(row, first), max(row, first))
+        for (sha256, _), rows in copies.items()
+        for row in rows
+        for first in firsts[sha256]
+        if first != rows[0]
+    }
+    return [Pair(first, second, 1.0, "bytes") for first, second in sorted(within | between)]
+
+
+def _with_copies(pair: Pair, first: Sequence[int], second: Sequence[int]) -> list[Pair]:
+    """Return a pair of two sides, and the pairs that copies of either picture make with the other."""
+    ends = [(row, pair.second) for row in first] + [(pair.first, row) for row in second[1:]]
+    return [replace(pair, first=min(each), second=max(each)) for each in ends]
 
 
 def _confirmed(signatures: Signatures, candidates: Tensor) -> Iterator[Pair]:
-    """Yield which of the candidates (K x 2) are one picture."""
+    """Yield which of the candidates (K x 2) are one picture, as rows."""
     first, second = candidates.unbind(1)
     cosines = (signatures.features[first] * signatures.features[second]).sum(1)
     bits = 32 * (1 - (signatures.hashes[first] * signatures.hashes[second]).sum(1))
-    in_place = _in_place(signatures.maps[first].float(), signatures.maps[second].float()) >= IN_PLACE
-    in_place &= _colours_agree(signatures.colours[first], signatures.colours[second]) >= SAME_COLOURS
-    by_features = in_place & (cosines >= ALIKE)
-    by_hash = in_place & (bits.round() <= HASH_BITS)
-    for row, (one, other) in enumerate(candidates.tolist()):
-        if signatures.looks[one].sha256 == signatures.looks[other].sha256:
-            kind = "bytes"
-        elif by_features[row]:
-            kind = "features"
-        elif by_hash[row]:
-            kind = "hash"
-        else:
-            continue
-        yield Pair(signatures.kept[one], signatures.kept[other], cosines[row].item(), kind)
+    same = _in_place(signatures.maps[first].float(), signatures.maps[second].float()) >= IN_PLACE
+    same &= _colours_agree(signatures.colours[first], signatures.colours[second]) >= SAME_COLOURS
+    by_features = same & (cosines >= ALIKE)
+    by_hash = same & (bits.round() <= HASH_BITS)
+    for row in (by_features | by_hash).nonzero().flatten().tolist():
+        one, other = candidates[row].tolist()
+        yield Pair(one, other, cosines[row].item(), "features" if by_features[row] else "hash")
 
 
 def _in_place(first: Tensor, second: Tensor) -> Tensor:
