@@ -1,0 +1,60 @@
+"""Seeking near duplicates among more and more pictures: seconds, memory, pairs planted and found."""
+
+from __future__ import annotations
+
+import resource
+
+import numpy as np
+import torch
+
+from impasto.data.duplicates import near_pairs
+from impasto.data.looks import MAP_CHANNELS, Look, Signatures
+from impasto.runtime import Stopwatch, generator, human_bytes
+
+SIZES = (1000, 5000, 20_000, 100_000)
+# Pictures as a natural set has them: classes whose members have cosines of about .75 to each other.
+_CLASSES, _DEPTH, _SIDE, _SPREAD = 100, 512, 8, 0.58
+_PLANTED = 0.01
+
+
+def duplicates() -> None:
+    """Time the comparison alone: what is looked at of each picture is made up, so that no pictures are needed."""
+    print("duplicates: made-up pictures in 100 classes, of which 1 % are nearly the same as another")
+    former = None
+    for size in SIZES:
+        signatures, planted = _made_up(size)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        watch = Stopwatch()
+        pairs = {(pair.first, pair.second) for pair in near_pairs(signatures)}
+        seconds = watch.seconds
+        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        growth = f", {seconds / former:.1f} times the one before" if former else ""
+        print(
+            f"  {size:7,d} pictures: {seconds:7.2f} s{growth}; peak {human_bytes(1024 * more)} above the signatures; "
+            f"{len(pairs & planted)} of {len(planted)} planted pairs, {len(pairs - planted)} others"
+        )
+        former = seconds
+
+
+def _made_up(size: int) -> tuple[Signatures, set[tuple[int, int]]]:
+    """Return signatures of ``size`` pictures; the last ones are near duplicates of the first."""
+    random = generator(0, "duplicates", size)
+    centres = torch.nn.functional.normalize(torch.randn(_CLASSES, _DEPTH, generator=random), dim=1)
+    features = centres[torch.arange(size) % _CLASSES] + _SPREAD / _DEPTH**0.5 * torch.randn(
+        size, _DEPTH, generator=random
+    )
+    maps = torch.randn(size, MAP_CHANNELS, _SIDE, _SIDE, generator=random, dtype=torch.float32).half()
+    colours = torch.randn(size, 192, generator=random)
+    copies = int(size * _PLANTED)
+    features[-copies:] = features[:copies] + 0.1 / _DEPTH**0.5 * torch.randn(copies, _DEPTH, generator=random)
+    maps[-copies:], colours[-copies:] = maps[:copies], colours[:copies]
+    nothing = np.zeros(0)
+    return Signatures(
+        tuple(range(size)),
+        torch.nn.functional.normalize(features, dim=1),
+        maps,
+        torch.randn(size, 64, generator=random).sign() / 8,
+        torch.nn.functional.normalize(colours, dim=1),
+        tuple(Look(str(index), 1, 1, "RGB", nothing, nothing) for index in range(size)),
+        (),
+    ), {(index, size - copies + index) for index in range(copies)}
