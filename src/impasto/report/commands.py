@@ -9,7 +9,7 @@ from typing import Any
 from impasto.report.records import DatasetRecord, RunRecord
 
 _WIDTH = 76
-_STYLIZE = ("size", "steps", "preset", "ratio", "encoder", "weights", "precision", "device", "seed")
+_STYLIZE = ("network", "size", "steps", "preset", "ratio", "encoder", "weights", "precision", "device", "seed")
 _TRAIN = (
     "model",
     "epochs",
@@ -30,13 +30,23 @@ def commands(dataset: DatasetRecord, runs: Sequence[RunRecord]) -> list[str]:
     lines = []
     if settings := _stylize_settings(dataset.config):
         lines.append(
-            _line("impasto", "dataset", "stylize", "PHOTOS", "--styles", "STYLES", "--output", name, *settings)
+            shell_line("impasto", "dataset", "stylize", "PHOTOS", "--styles", "STYLES", "--output", name, *settings)
         )
     for run in runs:
-        lines.append(_line("impasto", "train", name, "--output", run.folder, *_train_settings(run.config)))
+        lines.append(shell_line("impasto", "train", name, "--output", run.folder, *_train_settings(run.config)))
         if run.evaluation:
-            lines.append(_line("impasto", "evaluate", run.folder, name, "--split", run.evaluation.split))
-    return [*lines, _line("impasto", "report", name, *(run.folder for run in runs))]
+            lines.append(shell_line("impasto", "evaluate", run.folder, name, "--split", run.evaluation.split))
+    return [*lines, shell_line("impasto", "report", name, *(run.folder for run in runs))]
+
+
+def shell_line(*words: str) -> str:
+    """Join words, quoted for a shell; long commands go on after a backslash, indented."""
+    lines = [""]
+    for word in map(shlex.quote, words):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > _WIDTH:
+            lines.append("   ")
+        lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return " \\\n".join(lines)
 
 
 def _stylize_settings(config: Mapping[str, Any]) -> list[str]:
@@ -62,13 +72,3 @@ def _options(settings: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         if settings.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", str(settings[name])]
     return words
-
-
-def _line(*words: str) -> str:
-    """Join words, quoted for a shell; long commands go on after a backslash, indented."""
-    lines = [""]
-    for word in map(shlex.quote, words):
-        if lines[-1].strip() and len(lines[-1]) + len(word) > _WIDTH:
-            lines.append("   ")
-        lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
-    return " \\\n".join(lines)

@@ -17,9 +17,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFor
 from impasto.report.records import Epoch
 
 # A colour as drawn stands for a variable of style.css, so one drawing serves light, dark and print.
-INK, MUTED, RULE, ACCENT, TRAIN = "#000001", "#000002", "#000003", "#000004", "#000005"
-_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", TRAIN: "train"}
-_STYLE: dict[Any, Any] = {
+INK, MUTED, RULE, ACCENT, TRAIN, VALIDATION = (f"#00000{number}" for number in range(1, 7))
+_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", TRAIN: "train", VALIDATION: "validation"}
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "impasto",
     "font.size": 9,
@@ -58,7 +58,7 @@ def draw_curve(curves: Sequence[Epoch], quantity: str, best: Epoch | None = None
     Curves of a linear head are drawn against its C, on a logarithmic scale. The row whose weights were kept is
     marked by a dotted line and a ring on the validation line.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")
         axes = figure.add_subplot()
         _line(axes, curves, f"train_{quantity}", "training", TRAIN)
@@ -74,7 +74,7 @@ def draw_curve(curves: Sequence[Epoch], quantity: str, best: Epoch | None = None
 def draw_intervals(bars: Sequence[Bar]) -> Figure:
     """Draw a row for each model: a dot at its accuracy, a whisker over its interval, a dash at chance."""
     height = 0.55 * len(bars) + 0.35
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, height))
         axes = figure.add_axes((0.05, 0.3 / height, 0.9, 0.55 * len(bars) / height))
         for row, bar in enumerate(bars):
@@ -96,7 +96,7 @@ def to_svg(figure: Figure, name: str) -> Markup:
     """Return ``figure`` as an ``<svg>`` element for inline use; ``name`` makes its ids unique on the page."""
     file = io.BytesIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # Text stays text, so the browser finds glyphs that matplotlib's own font lacks.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(file, format="svg", transparent=True, metadata=nothing)

@@ -94,7 +94,7 @@ def build_report(
         on_progress(Progress("report", position + 2, total, message=run.name))
     ranked = ranking(records)
     html = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             title=title or f"{plural(sheet.n_photos, 'photo')} in {plural(sheet.n_styles, 'style')}",
@@ -168,7 +168,8 @@ def _counts(data: DatasetRecord) -> Counter[tuple[str | None, str | None]]:
     return counts
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what renders the templates: names are escaped, and one that is missing is an error."""
     environment = Environment(
         loader=PackageLoader("impasto.report"),
         autoescape=True,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from impasto.cli.dataset import check, importing, split, stylize
+from impasto.cli.dataset import card, check, importing, split, stylize
 
 app = typer.Typer(help="Make and mend labelled folders of pictures.", no_args_is_help=True)
 app.command("stylize")(stylize.stylize)
 app.command("import")(importing.import_)
 app.command("split")(split.split)
 app.command("check")(check.check)
+app.command("card")(card.card)
 
 
 def register(program: typer.Typer) -> None:
