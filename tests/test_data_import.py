@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import json
 import os
@@ -12,18 +13,23 @@ import sys
 import tarfile
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
 from impasto.cli import main
-from impasto.data import importing, sources
+from impasto.data import draw, entries, import_records, importing, labels, sources
 from impasto.data.dataset import read_dataset
-from impasto.data.importing import ImportConfig, import_dataset
+from impasto.data.draw import Draw
+from impasto.data.import_records import ImportConfig
+from impasto.data.importing import import_dataset
 from impasto.data.labels import Columns
 from impasto.errors import DataError, ResourceError, RunError, UnknownNameError, UsageError
 from impasto.files import file_digest
@@ -69,7 +75,7 @@ def outputs(folder: Path) -> dict[str, str]:
     }
 
 
-def set_aside(result: importing.ImportResult) -> dict[str, str]:
+def set_aside(result: import_records.ImportResult) -> dict[str, str]:
     return {each.path: each.kind for each in result.rejected}
 
 
@@ -244,14 +250,14 @@ def test_hostile_members_of_archives_are_refused(tmp_path: Path) -> None:
 def test_archives_that_claim_too_much_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "HARMLESS_BYTES", 2**20)
+    monkeypatch.setattr(entries, "HARMLESS_BYTES", 2**20)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cats/a.jpg", bytes(2**22))
     tarred(tmp_path / "bomb.tgz", {"cats/a.jpg": bytes(2**22)})
     for name in ("bomb.zip", "bomb.tgz"):
         with pytest.raises(DataError, match="no pictures compress so well"):
             import_dataset([tmp_path / name], tmp_path / "out")
-    monkeypatch.setattr(sources, "MOST_FILES", 2)
+    monkeypatch.setattr(entries, "MOST_FILES", 2)
     for archive in (zipped(tmp_path / "many.zip", TWO_CLASSES), tarred(tmp_path / "many.tar.gz", TWO_CLASSES)):
         with pytest.raises(DataError, match="more than 2 files"):
             import_dataset([archive], tmp_path / "out")
@@ -342,12 +348,144 @@ def test_killed_twice_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
         while (
             process.poll() is None and len(list((tmp_path / "out").rglob("*.jpg"))) < count and time.monotonic() < until
         ):
-            time.sleep(0.005)
+            time.sleep(0.02)
         assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    subprocess.run(command, check=True)
+    import_dataset([archive], tmp_path / "out")
     assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+
+
+def test_archives_inside_archives_and_folders_are_sources_of_their_own(tmp_path: Path) -> None:
+    """Their class folders are found as if they lay alone; one that holds no picture counts as one file."""
+    inner = tarred(tmp_path / "inner.tar.gz", {f"101_Categories/{name}": data for name, data in TWO_CLASSES.items()})
+    notes = tarred(tmp_path / "notes.tar", {"cats/a.mat": b"x", "dogs/a.mat": b"y"})
+    files = {"set/pictures.tar.gz": inner.read_bytes(), "set/notes.tar": notes.read_bytes(), "set/readme.txt": b"hello"}
+    by_zip = import_dataset([zipped(tmp_path / "outer.zip", files)], tmp_path / "by-zip")
+    by_tar = import_dataset([tarred(tmp_path / "outer.tgz", files)], tmp_path / "by-tar")
+    by_folder = import_dataset([fill(tmp_path / "outer", files)], tmp_path / "by-folder")
+    for result, name in ((by_zip, "outer.zip"), (by_tar, "outer.tgz"), (by_folder, "outer")):
+        assert result.dataset.counts() == {"cats": 2, "dogs": 1}
+        assert set_aside(result) == {f"{name}/set/notes.tar": "no picture", f"{name}/set/readme.txt": "no picture"}
+    row = pd.read_csv(tmp_path / "by-zip" / "manifest.csv").set_index("output").loc["cats/a.jpg"]
+    assert row["source"] == "outer.zip/set/pictures.tar.gz/101_Categories/cats/a.jpg"
+    again = import_dataset([tmp_path / "outer.zip"], tmp_path / "by-zip")
+    assert again.decoded == 0
+
+
+def test_an_archive_inside_is_read_as_carefully_as_one_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = zipped(tmp_path / "whole.zip", TWO_CLASSES).read_bytes()
+    deep = zipped(tmp_path / "deep.zip", {"whole.zip": whole, "cats/top.jpg": picture(7)}).read_bytes()
+    result = import_dataset([zipped(tmp_path / "deeper.zip", {"deep.zip": deep})], tmp_path / "out")
+    assert result.dataset.counts() == {"cats": 1}
+    assert {each.path: each.reason for each in result.rejected} == {
+        "deeper.zip/deep.zip/whole.zip": "it is an archive in an archive in another source"
+    }
+    half = zipped(tmp_path / "half.zip", {"a/half.zip": whole[: len(whole) // 2]})
+    with pytest.raises(DataError, match=r"half\.zip/a/half\.zip is a damaged archive"):
+        import_dataset([half], tmp_path / "other")
+    evil = zipped(tmp_path / "evil.zip", {"../cats/up.jpg": picture(8), **TWO_CLASSES}).read_bytes()
+    hostile = import_dataset([zipped(tmp_path / "hostile.zip", {"evil.zip": evil})], tmp_path / "hostile")
+    assert set_aside(hostile) == {"hostile.zip/evil.zip/../cats/up.jpg": "unsafe"}
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cats/a.jpg", bytes(2**22))
+    outer = zipped(tmp_path / "outer.zip", {"bomb.zip": (tmp_path / "bomb.zip").read_bytes()})
+    monkeypatch.setattr(entries, "HARMLESS_BYTES", 2**20)
+    with pytest.raises(DataError, match=r"outer\.zip/bomb\.zip .* no pictures compress so well"):
+        import_dataset([outer], tmp_path / "third")
+    monkeypatch.setattr(sources, "free_disk", lambda _: 100)
+    with pytest.raises(ResourceError, match="TMPDIR"):
+        import_dataset([outer], tmp_path / "fourth")
+
+
+def test_a_regex_may_name_the_split_too(tmp_path: Path) -> None:
+    files = {"one/training_set/cats/a.jpg": picture(0), "two/validation_set/cats/b.jpg": picture(1)}
+    config = ImportConfig(label_regex="(?P<split>[a-z]+_set)/(?P<label>[a-z]+)/")
+    result = import_dataset([fill(tmp_path / "in", files)], tmp_path / "out", config)
+    assert {each.split: each.label for each in result.dataset.samples} == {"train": "cats", "validation": "cats"}
+
+
+def many(tmp_path: Path, **classes: int) -> Path:
+    names = {f"{label}/{label}-{index}.jpg" for label, count in classes.items() for index in range(count)}
+    return fill(tmp_path / "in", {name: picture(seed) for seed, name in enumerate(sorted(names))})
+
+
+def test_some_classes_and_so_many_pictures_of_each(tmp_path: Path) -> None:
+    source = many(tmp_path, crab=6, crayfish=9, scorpion=3, lobster=2)
+    config = ImportConfig(classes=("crab,scorpion", "crayfish"), per_class=5, seed=1)
+    result = import_dataset([source], tmp_path / "out", config)
+    assert result.dataset.counts() == {"crab": 5, "crayfish": 5, "scorpion": 3}
+    assert result.remarks == ("scorpion has 3 pictures, 2 fewer than asked for",)
+    assert import_dataset([source], tmp_path / "out", config).remarks == result.remarks
+    assert result.rejected == ()
+    with pytest.raises(RunError, match="config"):
+        import_dataset([source], tmp_path / "out", ImportConfig(classes=("crab,scorpion", "crayfish"), per_class=4))
+    with pytest.raises(UnknownNameError, match="Did you mean crab"):
+        import_dataset([source], tmp_path / "other", ImportConfig(classes=("crap",)))
+    with pytest.raises(UsageError, match="0 pictures"):
+        ImportConfig(per_class=0)
+    everything = import_dataset([source], tmp_path / "all", ImportConfig(seed=5))
+    assert (len(everything.dataset), everything.remarks) == (20, ())
+    assert import_dataset([source], tmp_path / "all", ImportConfig(seed=6)).decoded == 0  # a seed of nothing
+
+
+def drawn(source: Path, output: Path, count: int, seed: int = 0) -> set[str]:
+    result = import_dataset([source], output, ImportConfig(per_class=count, seed=seed))
+    return {sample.sha256 for sample in result.dataset.samples}
+
+
+def test_what_is_drawn_depends_on_names_and_seed_and_not_on_the_order(tmp_path: Path) -> None:
+    source = many(tmp_path, crab=12, fish=12)
+    files = {path.relative_to(source).as_posix(): path.read_bytes() for path in sorted(source.rglob("*.jpg"))}
+    backwards = zipped(tmp_path / "back.zip", dict(reversed(files.items())))
+    four = drawn(source, tmp_path / "four", 4)
+    assert four == drawn(backwards, tmp_path / "back", 4)
+    assert four < drawn(source, tmp_path / "seven", 7)
+    assert four != drawn(source, tmp_path / "other", 4, seed=1)
+
+
+def test_what_is_no_use_is_replaced_by_another(tmp_path: Path) -> None:
+    """Damaged files and copies do not count, however many are drawn first; few files are read."""
+    bad = {f"crab/bad-{index}.jpg": b"bad" + bytes([index]) for index in range(8)}
+    copies = {f"crab/copy-{index}.jpg": picture(0) for index in range(8)}
+    good = {f"crab/good-{index}.jpg": picture(index) for index in range(100)}
+    source = fill(tmp_path / "in", bad | copies | good)
+    for seed in range(3):
+        result = import_dataset([source], tmp_path / f"out-{seed}", ImportConfig(per_class=20, seed=seed))
+        assert result.dataset.counts() == {"crab": 20}
+        assert len({sample.sha256 for sample in result.dataset.samples}) == 20
+        assert set(result.kinds()) <= {"damaged", "copy"}
+        assert result.decoded < 40
+        assert result.remarks == ()
+    everything = import_dataset([source], tmp_path / "all", ImportConfig(per_class=101))
+    assert everything.remarks == ("crab has 100 pictures, 1 fewer than asked for",)
+    assert everything.kinds() == {"damaged": 8, "copy": 8}
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=30),
+    st.integers(1, 6),
+    st.integers(0, 3),
+    st.sets(st.integers(0, 29)),
+)
+def test_a_draw_ends_with_as_many_as_there_are(classes: list[str], count: int, seed: int, useless: set[int]) -> None:
+    drawing = Draw([(f"{place}.jpg", label) for place, label in enumerate(classes)], count, seed)
+    kept: Counter[str] = Counter()
+    tried: list[int] = []
+    while places := drawing.next_round(kept):
+        assert places == sorted(places)
+        tried += places
+        kept.update(classes[place] for place in places if place not in useless)
+    assert len(tried) == len(set(tried))
+    there = Counter(label for place, label in enumerate(classes) if place not in useless)
+    assert {label: kept[label] for label in there} == {label: min(count, number) for label, number in there.items()}
+    short = [label for label in sorted(set(classes)) if kept[label] < count]
+    assert [remark.split()[0] for remark in drawing.shortages(kept)] == short
+
+
+def test_doctests_of_drawing_and_labels() -> None:
+    for module in (draw, labels):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_the_command_tells_what_it_did(tmp_path: Path) -> None:
@@ -358,5 +496,9 @@ def test_the_command_tells_what_it_did(tmp_path: Path) -> None:
     told = json.loads(shown.stdout)
     assert told["classes"] == {"dogs": 1, "felines": 2}
     assert told["set_aside"] == {"damaged": 1}
+    options = ["-o", str(tmp_path / "some"), "--classes", "cats", "--per-class", "5", "--seed", "1", "--json"]
+    some = json.loads(CliRunner().invoke(main.app, [*arguments[:3], *options]).stdout)
+    assert some["classes"] == {"cats": 2}
+    assert some["remarks"] == ["cats has 2 pictures, 3 fewer than asked for"]
     wrong = CliRunner().invoke(main.app, [*arguments, "--rename", "cats"])
     assert isinstance(wrong.exception, UsageError)

@@ -21,10 +21,12 @@ from impasto.files import atomic_path, file_digest, write_bytes, write_text
 
 CONFIG_NAME = "config.json"
 MANIFEST_NAME = "manifest.json"
+REJECTED_NAME = "rejected.csv"  # files that were set aside, with the reason
 
 __all__ = [
     "CONFIG_NAME",
     "MANIFEST_NAME",
+    "REJECTED_NAME",
     "RunFolder",
     "atomic_path",
     "digest",

@@ -1,18 +1,19 @@
-"""How the files of a source get their labels: from folders, from their names, or from a table."""
+"""How the files of a source get their labels: from folders, from their names, from a table, or from their own row."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from impasto.data.dataset import SPLIT_FOLDERS
-from impasto.data.sources import Entry
+from impasto.data.entries import Entry
 from impasto.errors import DataError, UnknownNameError, UsageError
+from impasto.images import PICTURE_SUFFIXES
 
 # What columns are called in the tables of public data sets; the first that is there is taken.
 _PATHS = ("path", "file", "filename", "file_name", "image", "image_path", "output")
@@ -32,7 +33,7 @@ class Marked:
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of a table's columns; empty ones are guessed from the usual names."""
+    """Names of a table's or a Parquet file's columns; empty ones are guessed from the usual names."""
 
     path: str = ""
     label: str = ""
@@ -43,14 +44,14 @@ class Columns:
 def from_folders(entries: Sequence[Entry]) -> list[Marked]:
     """Take the class folder as label, and a folder train, validation or test above it as split.
 
-    Folders around everything in a source (``dataset/dataset_updated/..``) count for nothing.
+    Folders around all pictures of a source (``dataset/dataset_updated/..``) count for nothing.
     """
-    around = {source: _folders_around([e.name for e in entries if e.source == source]) for source in _names(entries)}
+    names: dict[str, list[str]] = {entry.source: [] for entry in entries}
+    for entry in entries:
+        if entry.name.lower().endswith(PICTURE_SUFFIXES):  # a list beside the classes is none of them
+            names[entry.source].append(entry.name)
+    around = {source: _folders_around(each) for source, each in names.items()}
     return [_of_parts(entry.name.split("/")[around[entry.source] :]) for entry in entries]
-
-
-def _names(entries: Sequence[Entry]) -> list[str]:
-    return list(dict.fromkeys(entry.source for entry in entries))
 
 
 def _folders_around(names: Sequence[str]) -> int:
@@ -74,6 +75,8 @@ def _of_parts(parts: Sequence[str]) -> Marked:
 def from_names(entries: Sequence[Entry], pattern: str) -> list[Marked]:
     """Search each path for a regular expression, whose group ``label``, or else its first, is the label.
 
+    A group ``split`` is the split, by any of its usual names.
+
     Raises:
         UsageError: no regular expression, or one without a group.
     """
@@ -84,10 +87,43 @@ def from_names(entries: Sequence[Entry], pattern: str) -> list[Marked]:
     if not regex.groups:
         raise UsageError(f"{pattern!r} has no group that could be the label.", "Put it into brackets: '([a-z]+)_'.")
     group: str | int = "label" if "label" in regex.groupindex else 1
-    found = (regex.search(entry.name) for entry in entries)
-    return [
-        Marked(match[group]) if match and match[group] else Marked(problem="its name has no label") for match in found
-    ]
+    return [_of_match(regex.search(entry.name), group) for entry in entries]
+
+
+def _of_match(match: re.Match[str] | None, group: str | int) -> Marked:
+    if match is None or not match[group]:
+        return Marked(problem="its name has no label")
+    return Marked(match[group], SPLIT_FOLDERS.get((match.groupdict().get("split") or "").lower(), ""))
+
+
+def from_rows(entries: Sequence[Entry], columns: Columns) -> list[Marked]:
+    """Take labels, splits and groups from the rows of Parquet files.
+
+    Raises:
+        UnknownNameError: a column that one of the files lacks.
+        DataError: no column with a usual name for labels, or several.
+    """
+    firsts = {entry.source: entry.columns or {} for entry in reversed(entries)}
+    known = [name for name in next(iter(firsts.values()), {}) if all(name in each for each in firsts.values())]
+    usual = [name for name in _LABELS if name in known]
+    if not columns.label and len(usual) != 1:
+        found = (
+            f"several columns that could be labels: {', '.join(usual)}" if usual else "no column named as labels are"
+        )
+        raise DataError(
+            f"{', '.join(firsts)} {'has' if len(firsts) == 1 else 'have'} {found}.",
+            f"Choose with --label-column one of {', '.join(usual or known)}.",
+        )
+    label = _maybe(known, columns.label, _LABELS)
+    split, group = _maybe(known, columns.split, _SPLITS), _maybe(known, columns.group, _GROUPS)
+    return [_of_row(entry.columns or {}, label, split, group) for entry in entries]
+
+
+def _of_row(row: Mapping[str, str], label: str, split: str, group: str) -> Marked:
+    if not row[label].strip():
+        return Marked(problem=f"its row has no {label}")
+    place = SPLIT_FOLDERS.get(row[split].lower(), "") if split else ""
+    return Marked(row[label].strip(), place, row[group] if group else "")
 
 
 def from_table(entries: Sequence[Entry], table: Path, columns: Columns) -> tuple[list[Marked], list[str]]:
@@ -99,8 +135,9 @@ def from_table(entries: Sequence[Entry], table: Path, columns: Columns) -> tuple
         DataError: a table that cannot be read, lacks a column, or gives one path two labels.
     """
     frame = _read_table(table)
-    path, label = _column(frame, table, columns.path, _PATHS), _column(frame, table, columns.label, _LABELS)
-    split, group = (_maybe(frame, name, usual) for name, usual in ((columns.split, _SPLITS), (columns.group, _GROUPS)))
+    known = [str(column) for column in frame.columns]
+    path, label = _column(known, table, columns.path, _PATHS), _column(known, table, columns.label, _LABELS)
+    split, group = _maybe(known, columns.split, _SPLITS), _maybe(known, columns.group, _GROUPS)
     wanted: dict[str, Marked] = {}
     for row in frame.to_dict("records"):
         name = str(row[path]).replace("\\", "/").removeprefix("./").strip("/")
@@ -119,27 +156,25 @@ def from_table(entries: Sequence[Entry], table: Path, columns: Columns) -> tuple
 def _read_table(table: Path) -> pd.DataFrame:
     try:
         if table.suffix.lower() == ".parquet":
-            return pd.read_parquet(table)
+            frame = pd.read_parquet(table, dtype_backend="pyarrow")  # else whole numbers beside nothing become 3.0
+            return frame.astype(object).where(frame.notna(), "")
         return pd.read_csv(table, sep="\t" if table.suffix.lower() == ".tsv" else ",", dtype=str, keep_default_na=False)
     except ImportError as error:
         raise DataError(
-            f"{table} needs a package that is not installed.", "pip install pyarrow, or use CSV."
+            f"{table} needs a package that is not installed.", "pip install 'impasto[sources]', or use CSV."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"{table} cannot be read as a table: {error}.", "Tables may be CSV, TSV or Parquet.") from error
 
 
-def _column(frame: pd.DataFrame, table: Path, name: str, usual: Sequence[str]) -> str:
-    found = _maybe(frame, name, usual)
+def _column(known: Sequence[str], table: Path, name: str, usual: Sequence[str]) -> str:
+    found = _maybe(known, name, usual)
     if not found:
-        raise DataError(
-            f"{table} has none of the columns {', '.join(usual)}.", f"Name one of {', '.join(map(str, frame.columns))}."
-        )
+        raise DataError(f"{table} has none of the columns {', '.join(usual)}.", f"Name one of {', '.join(known)}.")
     return found
 
 
-def _maybe(frame: pd.DataFrame, name: str, usual: Sequence[str]) -> str:
-    known = [str(column) for column in frame.columns]
+def _maybe(known: Sequence[str], name: str, usual: Sequence[str]) -> str:
     if name and name not in known:
         raise UnknownNameError("column", name, known)
     return name or next((each for each in usual if each in known), "")
@@ -183,3 +218,20 @@ def _renamed(mark: Marked, label: str) -> Marked:
     if mark.problem or label == mark.label:
         return mark
     return Marked(label, mark.split, mark.group) if label else Marked(problem=f"its class {mark.label} is left out")
+
+
+def named_classes(asked: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """Return the classes that were asked for, each once; one value may name several with commas between.
+
+    >>> named_classes(["crab,scorpion", "Monet, Claude"], ["Monet, Claude", "crab", "scorpion"])
+    ('Monet, Claude', 'crab', 'scorpion')
+
+    Raises:
+        UnknownNameError: one that is not known; the nearest are offered.
+    """
+    apart = [[value] if value in known else value.split(",") for value in asked]
+    names = {name.strip() for each in apart for name in each if name.strip()}
+    for name in sorted(names):
+        if name not in known:
+            raise UnknownNameError("class", name, sorted(known))
+    return tuple(sorted(names))

@@ -18,20 +18,12 @@ from torch import Tensor
 
 from impasto.data.dataset import TABLE_NAME, Dataset
 from impasto.data.repaint_jobs import Job, Rejected, Source, plan_jobs, read_sources
-from impasto.data.repaint_records import (
-    COLUMNS,
-    REJECTED_NAME,
-    Estimate,
-    RepaintConfig,
-    RepaintResult,
-    Row,
-    sample_of,
-)
+from impasto.data.repaint_records import COLUMNS, Estimate, RepaintConfig, RepaintResult, Row, sample_of
 from impasto.encoders import AnyEncoder
 from impasto.errors import DataError, ResourceError
 from impasto.files import file_digest
 from impasto.images import Picture, open_picture, resize_long, save_picture
-from impasto.runs import RunFolder, digest, write_csv
+from impasto.runs import REJECTED_NAME, RunFolder, digest, write_csv
 from impasto.runtime import (
     OnProgress,
     Progress,

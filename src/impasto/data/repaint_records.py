@@ -12,8 +12,6 @@ from impasto.errors import UsageError
 from impasto.runtime import human_bytes, human_time
 from impasto.style.config import FastConfig, StylizeConfig
 
-REJECTED_NAME = "rejected.csv"
-
 
 @dataclass(frozen=True)
 class RepaintConfig:

@@ -21,7 +21,7 @@ from impasto.encoders import AnyEncoder, default_layers, gains_from_bf16, load_e
 from impasto.errors import DataError, NumericalError, UsageError
 from impasto.files import file_digest
 from impasto.images import Picture, find_pictures, open_picture, resize_long, save_picture, to_tensor
-from impasto.runs import RunFolder, digest, write_csv
+from impasto.runs import REJECTED_NAME, RunFolder, digest, write_csv
 from impasto.runtime import (
     OnProgress,
     Progress,
@@ -42,7 +42,7 @@ from impasto.style.sheet import sample_sheet
 from impasto.style.state import load_state, save_state
 from impasto.style.train_config import NetworkTrainConfig, NetworkTrainResult
 
-STATE_NAME, CURVE_NAME, REJECTED_NAME, SAMPLES = "state.pt", "curve.csv", "rejected.csv", "samples"
+STATE_NAME, CURVE_NAME, SAMPLES = "state.pt", "curve.csv", "samples"
 _COLUMNS = ["step", "seconds", "loss", "held_out"]
 # The average of the weights forgets with this factor a step (after a shorter memory at the start).
 _KEEP = 0.998

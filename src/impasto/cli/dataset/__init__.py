@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from impasto.cli.dataset import card, check, importing, split, stylize
+from impasto.cli.dataset import card, check, fetch, importing, split, stylize
 
 app = typer.Typer(help="Make and mend labelled folders of pictures.", no_args_is_help=True)
 app.command("stylize")(stylize.stylize)
 app.command("import")(importing.import_)
+app.command("fetch")(fetch.fetch)
 app.command("split")(split.split)
 app.command("check")(check.check)
 app.command("card")(card.card)
