@@ -76,6 +76,17 @@ def test_the_three_commands_in_turn(impasto: Impasto) -> None:
     assert result.out.count("red ") == 5
 
 
+def test_augmentations_labels_and_workers_are_asked_for_by_name(impasto: Impasto) -> None:
+    paint_splits(Path("data"))
+    for i, options in enumerate((("--labels", "subject"), ("--insist", "--workers", 1))):
+        result = impasto("train", "data", "-o", f"run{i}", *NETWORK, "--augment", "r4+colour", *options)
+        assert result.code == 0
+        config = json.loads(Path(f"run{i}/config.json").read_text())
+        assert config["augment"] == "r4+colour"
+        assert (config["labels"], config["insist"]) == [("subject", False), ("style", True)][i]
+        assert "workers" not in config
+
+
 def test_evaluate_as_json_is_the_file(trained: Impasto) -> None:
     result = trained("evaluate", "run", "data", "--json", "-o", "scores")
     assert result.err == ""
@@ -163,6 +174,11 @@ def test_class_names_are_no_markup(impasto: Impasto) -> None:
         (("train", "data", "-o", "new", "--epochs", "5"), 2, "has no epochs"),
         (("train", "data", "-o", "new", "--model", "r0-cnn", "--weights", "random"), 2, "has no weights"),
         (("train", "data", "-o", "data/new"), 2, "inside the data set"),
+        (("train", "data", "-o", "new", *NETWORK, "--augment", "r0+color"), 2, "Did you mean colour"),
+        (("train", "data", "-o", "new", *NETWORK, "--augment", "colour"), 2, "--labels subject"),
+        (("train", "data", "-o", "new", *NETWORK, "--labels", "colours"), 2, "unknown kind of labels"),
+        (("train", "data", "-o", "new", *NETWORK, "--workers", "-1"), 2, "--workers"),
+        (("train", "data", "-o", "new", "--augment", "r4"), 2, "has no augment"),
         (("train", "data", "-o", "run", *NETWORK, "--seed", "5"), 1, "differs in seed"),
         (("train", "data"), 2, "--output"),
         (("evaluate", "run", "data", "--split", "tets"), 2, "unknown split"),

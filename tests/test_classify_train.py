@@ -17,7 +17,10 @@ from safetensors.torch import load_file
 from classify_fixtures import FakeEncoder, paint, paint_classes, paint_splits
 from impasto.classify import Classifier, Proportion, TrainConfig, TrainResult, evaluate, train
 from impasto.classify.fit_head import PENALTIES, fit_head
+from impasto.data.loaders import Loader, Side
+from impasto.data.picture_set import read_pictures
 from impasto.errors import DataError, NumericalError, RunError, UnknownNameError, UsageError
+from impasto.files import file_digests
 from impasto.runtime import Progress
 
 FILES = {"config.json", "model.safetensors", "curves.csv", "split.csv", "README.md", "manifest.json"}
@@ -100,6 +103,52 @@ def test_same_seed_same_bytes(tmp_path: Path, model: str) -> None:
     assert learned("two", 3) == first
     if model == "r0-cnn":
         assert learned("three", 4) != first
+
+
+@pytest.mark.parametrize("augment", ["none", "r4+crop"])
+def test_same_bytes_for_any_number_of_workers(tmp_path: Path, augment: str) -> None:
+    data = paint_splits(tmp_path / "data")
+    runs = [(0, "one"), (2, "two"), (None, "three")]
+    for workers, name in runs:
+        train(network_config(data, epochs=2, augment=augment, workers=workers), tmp_path / name)
+    for name in FILES:
+        assert len({(tmp_path / run / name).read_bytes() for _, run in runs}) == 1
+    train(network_config(data, epochs=2), tmp_path / "r0")
+    assert len({(tmp_path / run / "model.safetensors").read_bytes() for run in ("one", "r0")}) == 2
+
+
+@pytest.mark.parametrize("said", ["label", "insist", "by the data set"])
+def test_an_augmentation_that_changes_what_labels_say_is_refused_or_insisted_on(tmp_path: Path, said: str) -> None:
+    data, run = paint_splits(tmp_path / "data"), tmp_path / "run"
+    with pytest.raises(UsageError, match=r"colour changes what a label of the kind style.*--labels subject.*--insist"):
+        train(network_config(data, augment="colour"), run)
+    assert not run.exists()
+    if said == "by the data set":
+        (data / "config.json").write_text(json.dumps({"config": {"label": "content"}}))
+    settings = {"label": {"labels": "subject"}, "insist": {"insist": True}}.get(said, {})
+    train(network_config(data, augment="colour", epochs=1, **settings), run)
+    config = json.loads((run / "config.json").read_text())
+    insisted = said == "insist"
+    assert (config["augment"], config["insist"]) == ("colour", insisted)
+    assert config["labels"] == ("style" if insisted else "subject")
+    card = (run / "README.md").read_text()
+    assert "colour: brightness, contrast" in card
+    assert ("does not preserve" in card) is insisted
+
+
+def test_a_picture_looks_the_same_in_training_and_in_prediction(tmp_path: Path) -> None:
+    """Scores of the network on what it was trained on, by the training's own loader and by the saved model."""
+    data = paint_splits(tmp_path / "data")
+    result = train(network_config(data, epochs=1, image_size=40), tmp_path / "run")
+    model = Classifier.load(result.folder, device="cpu")
+    paths = sorted((data / "train").rglob("*.png"))
+    pictures = read_pictures(paths, file_digests(paths), model.preprocessing)
+    assert pictures.is_cached
+    with Loader(pictures, 5, torch.device("cpu")) as loader, torch.no_grad():
+        everything = Side(torch.arange(len(paths)), torch.arange(len(paths)))
+        logits = torch.cat([model.network(batch) for batch, _ in loader.in_order(everything)])
+    predicted = [list(item.probabilities.values()) for item in model.predict(paths, batch_size=5)]
+    assert torch.equal(logits.double().softmax(1), torch.tensor(predicted, dtype=torch.float64))
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
@@ -346,7 +395,15 @@ def test_a_file_name_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "settings",
-    [{"epochs": 0}, {"batch_size": 0}, {"patience": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}],
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"patience": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"workers": -1},
+        {"labels": "colour"},
+    ],
 )
 def test_impossible_settings(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(settings))):
@@ -356,13 +413,17 @@ def test_impossible_settings(settings: dict[str, Any]) -> None:
 def test_settings_without_effect_are_refused() -> None:
     with pytest.raises(UsageError, match="has no epochs, augment"):
         TrainConfig(Path(), epochs=5, augment="none")
+    with pytest.raises(UsageError, match="has no labels, insist, workers"):
+        TrainConfig(Path(), labels="artist", insist=True, workers=2)
     with pytest.raises(UsageError, match="has no weights"):
         TrainConfig(Path(), model="r0-cnn", weights="random")
 
 
-def test_an_unknown_model() -> None:
+def test_an_unknown_model_or_augmentation() -> None:
     with pytest.raises(UnknownNameError, match="r0-cnn"):
         TrainConfig(Path(), model="r0-cn")
+    with pytest.raises(UnknownNameError, match="Did you mean colour"):
+        TrainConfig(Path(), model="r0-cnn", augment="r4+color")
 
 
 def test_a_lent_encoder_must_be_the_one_named(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from impasto.classify.prepare import describe, read_hashed, with_splits, write_s
 from impasto.classify.statistics import Proportion
 from impasto.data.augmentations import Augmentation, kind_of_labels
 from impasto.data.dataset import Dataset, Sample
-from impasto.data.loaders import Loader, Side, read_pictures
+from impasto.data.loaders import Loader, Side
+from impasto.data.picture_set import read_pictures
 from impasto.data.pictures import Preprocessing, Skipped
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import DataError, RunError, UsageError
