@@ -808,7 +808,7 @@ def test_offline_the_hub_says_what_to_do(tmp_path: Path, hub: Server, monkeypatc
         "Download dataset_infos.json, data/train-00000-of-00072.parquet and as many more of its files"
         in caught.value.hint
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    assert f"by hand from {source.home}/tree/main, put them into {folder}" in caught.value.hint
     (folder / "dataset_infos.json").write_bytes(infos)
     (folder / "train-00000-of-00072.parquet").write_bytes(shard)
     with pytest.raises(DataError) as caught:

@@ -167,8 +167,9 @@ def _by_hand(source: PublicSource, config: ImportConfig, folder: Path, output: P
     missing = [file for file in source.files if not (folder / Path(file.name).name).is_file()] or source.files
     more = " and as many more of its files as are needed" if source.transport == "hub" else ""
     those = "them" if len(missing) > 1 or more else "it"
+    page = f"{source.home}/tree/main" if source.transport == "hub" else source.home
     text = (
-        f"Download {_listed(missing)}{more} by hand from {source.home}, put {those} into {folder}, "
+        f"Download {_listed(missing)}{more} by hand from {page}, put {those} into {folder}, "
         "and run the same command again."
     )
     if source.transport == "torchvision":  # the labels are in files that only torchvision reads
