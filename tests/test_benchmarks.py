@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from pathlib import Path
+
+import pytest
 import torch
 from benchmarks.artefacts import checkerboard, frame
+from benchmarks.loaders import loaders
+
+from classify_fixtures import paint_classes
 
 
 def test_a_checkerboard_is_a_peak_at_its_stride_and_noise_is_none() -> None:
@@ -25,3 +32,17 @@ def test_a_frame_is_more_difference_at_the_rim() -> None:
     assert 0.8 < frame(painted, bare) < 1.2
     painted[:, :, :4] += 0.3
     assert frame(painted, bare) > 5
+
+
+def test_loaders_are_compared_row_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaders(paint_classes(tmp_path, 10), most=12)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split("  ")[1] for row in rows] == [
+        "ImageFolder, 0 workers",
+        "ImageFolder, 2 workers",
+        "impasto, none",
+        "impasto, r0",
+        "impasto, r4",
+    ]
+    assert all(float(cell) > 0 for row in rows for cell in row[26:].split())
+    assert not multiprocessing.active_children()

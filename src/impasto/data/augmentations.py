@@ -212,7 +212,8 @@ class Augmentation:
             kept = [kind for kind in KINDS if kind in self.preserves]
             raise UsageError(
                 f"the augmentation {self.name} changes what a label of the kind {labels} stands for.",
-                f"If the classes are {' or '.join(kept)}, say so: --labels {kept[0]}. To do it all the same: --insist.",
+                f"If the labels are of the kind {' or '.join(kept)}, say so: --labels {kept[0]}. "
+                "To do it all the same: --insist.",
             )
 
     def __call__(self, pictures: Tensor, *, seed: int, epoch: int, indices: Sequence[int]) -> Tensor:
@@ -245,7 +246,9 @@ def _sample(pictures: Tensor, maps: Tensor) -> Tensor:
     for axis in range(2):
         by_x, by_y, shift = maps[:, axis, :, None, None].unbind(1)
         torch.add(by_x * steps, by_y * steps[:, None] + shift, out=grid[..., axis])
-    return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # The centres of the outermost pixels: padding_mode="border", which MPS refuses (pytorch issue 125098).
+    grid.clamp_(1 / side - 1, 1 - 1 / side)
+    return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def kind_of_labels(root: Path) -> str:
