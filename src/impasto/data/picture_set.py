@@ -7,8 +7,8 @@ twice at least.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,27 +103,64 @@ def read_pictures(
     cache = PictureCache(folder or cache_folder("pictures"), preprocessing)
     known = cache.find(set(hashes))
     places: dict[int, Place | None] = {index: known[key] for index, key in enumerate(hashes) if key in known}
-    failures: dict[int, str] = {}
     missing = [index for index in range(len(paths)) if index not in places]
-    waiting: list[tuple[int, str, Tensor]] = []
-    on_progress(Progress("reading pictures", len(places), len(paths)))
-    for batch in read_batches([paths[index] for index in missing], preprocessing, min(64, cache.pack_size)):
-        failures |= {missing[index]: reason for index, reason in batch.failures.items()}
-        indices = [missing[index] for index in batch.indices]
-        waiting += zip(indices, batch.hashes, batch.pictures, strict=True)
-        if len(waiting) >= cache.pack_size:
-            places |= _keep(cache, waiting)
-            waiting.clear()
-        done = len(places) + len(waiting) + len(failures)
-        on_progress(Progress("reading pictures", done, len(paths), message=_remark(places)))
-    places |= _keep(cache, waiting) if waiting else {}
+    failures: dict[int, str] = {}
+    done = len(places)
+    on_progress(Progress("reading pictures", done, len(paths)))
+    with _Keeper(cache, places) as keeper:
+        for batch in read_batches([paths[index] for index in missing], preprocessing, min(64, cache.pack_size)):
+            failures |= {missing[index]: reason for index, reason in batch.failures.items()}
+            indices = [missing[index] for index in batch.indices]
+            keeper.take(zip(indices, batch.hashes, batch.pictures, strict=True))
+            done += len(batch.indices) + len(batch.failures)
+            on_progress(Progress("reading pictures", done, len(paths), message=_remark(places)))
     return Pictures(paths, preprocessing, places, failures)
 
 
-def _keep(cache: PictureCache, waiting: Sequence[tuple[int, str, Tensor]]) -> dict[int, Place | None]:
-    indices, hashes, pictures = zip(*waiting, strict=True)
-    pack = cache.add(hashes, pictures)
-    return {index: None if pack is None else Place(pack, row) for row, index in enumerate(indices)}
+class _Keeper:
+    """Writes packs in a thread of its own, one at a time, while the next pictures are decoded.
+
+    Args:
+        cache: where they go.
+        places: position of each picture -> its place, None without one; filled when a pack is written.
+    """
+
+    def __init__(self, cache: PictureCache, places: dict[int, Place | None]) -> None:
+        self._cache, self._places = cache, places
+        self._waiting: list[tuple[int, str, Tensor]] = []
+        self._pool = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
+
+    def __enter__(self) -> _Keeper:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._pool:
+            if kind is None:
+                self._write()
+                self._wait()
+
+    def take(self, pictures: Iterable[tuple[int, str, Tensor]]) -> None:
+        """Accept positions, hashes and pixels; a full pack is written as soon as the one before is."""
+        self._waiting += pictures
+        if len(self._waiting) >= self._cache.pack_size:
+            self._write()
+
+    def _write(self) -> None:
+        self._wait()
+        if self._waiting:
+            self._written = self._pool.submit(self._keep, self._waiting)
+            self._waiting = []
+
+    def _wait(self) -> None:
+        if self._written is not None:
+            self._written.result()
+
+    def _keep(self, pictures: Sequence[tuple[int, str, Tensor]]) -> None:
+        indices, hashes, pixels = zip(*pictures, strict=True)
+        pack = self._cache.add(hashes, pixels)
+        for row, index in enumerate(indices):
+            self._places[index] = None if pack is None else Place(pack, row)
 
 
 def _remark(places: dict[int, Place | None]) -> str:

@@ -39,7 +39,8 @@ class Preprocessing:
         """Return a uint8 tensor of shape 3 x size x size; divided by 255 it is what a network takes."""
         side = min(image.size)
         square = resize_short(centre_crop(image, side, side), self.size)
-        return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+        # Not by torch, which would start threads of its own in each thread that reads pictures.
+        return torch.from_numpy(np.array(np.asarray(square).transpose(2, 0, 1), order="C"))
 
     def record(self) -> dict[str, Any]:
         """Return what ``config.json`` of a model says about its pictures."""
