@@ -86,7 +86,7 @@ def test_what_was_looked_at_once_is_not_opened_again(
     renamed.write_bytes(photos[1].read_bytes())
     again = sign([renamed, photos[0], photos[3], tmp_path / "absent.jpg"])
     assert opened == [photos[3], tmp_path / "absent.jpg"]
-    assert torch.equal(again.maps[:2], first.maps[[1, 0]])
+    assert torch.equal(again.sketches[:2], first.sketches[[1, 0]])
     assert again.looks[1].mode == first.looks[0].mode == "RGB"
     assert np.array_equal(again.looks[0].small, first.looks[1].small)
     assert again.kept == (0, 1, 2)
@@ -135,12 +135,15 @@ def test_the_gradient_hash_says_where_it_becomes_darker() -> None:
 def test_blocks_find_what_the_whole_matrix_shows(seed: int, count: int, block: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=1)
-    whole = rows @ rows.T
-    expected = {(i, j) for i in range(count) for j in range(i + 1, count) if whole[i, j] >= duplicates.HASH_ALIKE}
+    hashes = torch.where(torch.rand(count, 64, generator=generator) < 0.05, -0.125, 0.125)
+    whole, bits = rows @ rows.T, 32 * (1 - hashes @ hashes.T)
+    near = (whole >= duplicates.NOT_UNLIKE) & (bits.round() <= duplicates.HASH_BITS)
+    wanted = (whole >= duplicates.ALIKE) | near
+    expected = {(i, j) for i in range(count) for j in range(i + 1, count) if wanted[i, j]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_BLOCK", block)
         patch.setattr(duplicates, "_CANDIDATES", 3)
-        found = [tuple(pair) for part in duplicates._candidates(rows) for pair in part.tolist()]
+        found = [tuple(pair) for part in duplicates._candidates(rows, hashes) for pair in part.tolist()]
     assert len(found) == len(set(found))
     assert set(found) == expected
 

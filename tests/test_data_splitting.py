@@ -36,10 +36,10 @@ def singles(**sizes: int) -> Dataset:
 
 
 def paint(path: Path, seed: int) -> None:
-    """A picture that no other is like: blocks of its own colours."""
+    """A picture that no other is like: patches of its own colours."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    blocks = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    Image.fromarray(blocks).resize((48, 48), Image.Resampling.NEAREST).save(path)
+    patches = np.random.default_rng(seed).integers(0, 256, (17, 17, 3), dtype=np.uint8)
+    Image.fromarray(patches).resize((64, 64), Image.Resampling.BICUBIC).save(path)
 
 
 def folder_of(root: Path, **sizes: int) -> Path:
@@ -205,7 +205,7 @@ def test_near_duplicates_stay_together_unless_ignored(tmp_path: Path) -> None:
     root = folder_of(tmp_path / "data", crab=12, lobster=12)
     for index in range(6):
         with Image.open(root / "crab" / f"crab-{index:03}.png") as image:
-            image.resize((44, 44)).save(root / "crab" / f"again-{index}.jpg", quality=92)
+            image.resize((60, 60)).save(root / "crab" / f"again-{index}.jpg", quality=92)
     for config in (SplitConfig(), SplitConfig(folds=3)):
         result = split_dataset(root, config, tmp_path / f"out-{config.folds}")
         assert result.pairs >= 6

@@ -22,7 +22,7 @@ from impasto.runtime import OnProgress, Stopwatch, ignore_progress
 UNEVEN, FEW = 3.0, 10
 # A picture this many times longer than wide, or with a shorter side of so few pixels, is odd.
 LONG, TINY = 4.0, 48
-_HOW = {"bytes": "equal bytes", "hash": "equal at a glance", "features": "the same to the encoder"}
+_HOW = {"bytes": "equal bytes", "hash": "equal at a glance", "features": "the same, scaled, recoloured or cut"}
 
 
 @dataclass(frozen=True)

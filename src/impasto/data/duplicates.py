@@ -1,8 +1,7 @@
-"""Pictures that are nearly the same: equal bytes, equal perceptual hashes, or the same thing to an encoder.
+"""Pictures that are nearly the same: copies that were scaled, compressed, recoloured, framed or cut.
 
-Copies that were scaled, recompressed or cut have other bytes and often another hash. What finds them is an encoder, in
-two steps: the cosine of its mean features says that the same things are there, which is so for all pictures of one
-texture; the correlation of where they are then says that it is the same picture.
+Pairs that an encoder takes for the same thing, or whose perceptual hashes nearly agree, are laid over each other and
+compared line by line (``impasto.data.alignment``).
 
 Similarities are computed block by block, so that memory grows with the number of pictures and not with its square; time
 grows with the square, and is a matrix product.
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +19,18 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from impasto.data.alignment import has_lines, same_picture
 from impasto.data.looks import Signatures
 
-# Cosine of mean features and correlation of maps from which two pictures count as one. With five classes of Caltech-101
-# the pairs known have cosines of .961 to .997 and correlations from .72; copies cut by 5 % a side .95 and .73; repaints
-# of other photos in one style up to .88 and .36, smooth noise .99 and .51.
-ALIKE, IN_PLACE = 0.95, 0.62
-# What an encoder makes of even textures differs less by the texture than by the picture's border; so colours must agree
-# in 8 x 8 pixels, too: .66 for the pairs known, up to .2 for noise.
-SAME_COLOURS = 0.4
-# A gradient hash of 8 x 8 differs in at most so many bits, where the features agree a little less.
-HASH_BITS, HASH_ALIKE = 3, 0.9
-_BLOCK, _CANDIDATES = 2048, 4096
+# Cosine of mean features from which two pictures are compared. The copies in five classes of Caltech-101 that are known
+# to us have .81 to .997; so have many pictures that are none, which comparing them tells.
+ALIKE = 0.85
+# Two gradient hashes of 64 bits that differ in at most so many, if the features do not speak against it.
+HASH_BITS, NOT_UNLIKE = 6, 0.7
+# Pictures without lines, and faint ones that features and hashes take for equal, are one picture if no colour of 8 x 8
+# pixels differs by so much.
+SAME_COLOURS, NEARLY_ALIKE = 0.03, 0.95
+_BLOCK, _CANDIDATES = 2048, 256
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def near_pairs(signatures: Signatures, sides: Sequence[Hashable] = (), *, across
         copies.setdefault((look.sha256, side), []).append(row)
     found = _equal(copies)
     firsts = torch.tensor([rows[0] for rows in copies.values()], dtype=torch.long)
-    for candidates in _candidates(signatures.features[firsts]):
+    for candidates in _candidates(signatures.features[firsts], signatures.hashes[firsts]):
         for pair in _confirmed(signatures, firsts[candidates]):
             one, other = ((signatures.looks[row].sha256, where[row]) for row in (pair.first, pair.second))
             if one[0] != other[0]:
@@ -99,44 +97,35 @@ def _with_copies(pair: Pair, first: Sequence[int], second: Sequence[int]) -> lis
 def _confirmed(signatures: Signatures, candidates: Tensor) -> Iterator[Pair]:
     """Yield which of the candidates (K x 2) are one picture, as rows."""
     first, second = candidates.unbind(1)
+    sketches = signatures.sketches[first].float(), signatures.sketches[second].float()
     cosines = (signatures.features[first] * signatures.features[second]).sum(1)
-    bits = 32 * (1 - (signatures.hashes[first] * signatures.hashes[second]).sum(1))
-    same = _in_place(signatures.maps[first].float(), signatures.maps[second].float()) >= IN_PLACE
-    same &= _colours_agree(signatures.colours[first], signatures.colours[second]) >= SAME_COLOURS
-    by_features = same & (cosines >= ALIKE)
-    by_hash = same & (bits.round() <= HASH_BITS)
-    for row in (by_features | by_hash).nonzero().flatten().tolist():
+    by_hash = _bits(signatures.hashes[first], signatures.hashes[second]) <= HASH_BITS
+    no_lines = ~has_lines(sketches[0]) & ~has_lines(sketches[1])
+    same_colours = (signatures.colours[first] - signatures.colours[second]).abs().amax(1) < SAME_COLOURS
+    same = same_picture(*sketches) | (same_colours & (no_lines | (by_hash & (cosines >= NEARLY_ALIKE))))
+    for row in same.nonzero().flatten().tolist():
         one, other = candidates[row].tolist()
-        yield Pair(one, other, cosines[row].item(), "features" if by_features[row] else "hash")
+        yield Pair(one, other, cosines[row].item(), "hash" if by_hash[row] else "features")
 
 
-def _in_place(first: Tensor, second: Tensor) -> Tensor:
-    """Return the correlation of maps K x C x H x W, the best of those with one moved by up to a cell."""
-    height, width = first.shape[2:]
-    best = torch.full((len(first),), -1.0)
-    for down, right in product((-1, 0, 1), repeat=2):
-        one = first[:, :, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)].flatten(1)
-        other = second[:, :, max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)].flatten(1)
-        best = torch.maximum(best, torch.nn.functional.cosine_similarity(one, other))
-    return best
+def _bits(first: Tensor, second: Tensor) -> Tensor:
+    """Return in how many of 64 bits hashes differ."""
+    return (32 * (1 - (first * second).sum(1))).round()
 
 
-def _colours_agree(first: Tensor, second: Tensor) -> Tensor:
-    """Return the correlation of colours; 1 where both pictures are of one colour."""
-    flat = (first == 0).all(1) & (second == 0).all(1)
-    return torch.where(flat, 1.0, (first * second).sum(1))
-
-
-def _candidates(directions: Tensor) -> Iterator[Tensor]:
-    """Yield K x 2 positions i < j of rows whose cosine is large enough, K at most ``_CANDIDATES``.
+def _candidates(directions: Tensor, hashes: Tensor) -> Iterator[Tensor]:
+    """Yield K x 2 positions i < j of pictures worth comparing, K at most ``_CANDIDATES``.
 
     One block of rows against those behind it at a time.
     """
-    least = min(ALIKE, HASH_ALIKE)
+    near = 1 - 2 * HASH_BITS / 64
     for top in range(0, len(directions), _BLOCK):
-        rows = directions[top : top + _BLOCK]
+        here = slice(top, top + _BLOCK)
         for left in range(top, len(directions), _BLOCK):
-            found = (rows @ directions[left : left + _BLOCK].T >= least).nonzero() + torch.tensor([top, left])
+            there = slice(left, left + _BLOCK)
+            cosines = directions[here] @ directions[there].T
+            alike = (cosines >= ALIKE) | ((cosines >= NOT_UNLIKE) & (hashes[here] @ hashes[there].T >= near - 1e-4))
+            found = alike.nonzero() + torch.tensor([top, left])
             found = found[found[:, 0] < found[:, 1]]
             yield from (part for part in torch.split(found, _CANDIDATES) if len(part))
 

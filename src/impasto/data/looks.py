@@ -1,4 +1,4 @@
-"""What is looked at of each picture: an encoder's features and maps, a perceptual hash, sizes and colours.
+"""What is looked at of each picture: an encoder's features, a sketch, a perceptual hash, sizes and colours.
 
 Opening and encoding is the slow part of every comparison, so it is done once a file: the results are kept by the
 SHA-256 of its bytes (see ``impasto.caches``).
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from impasto._version import __version__
 from impasto.caches import RowCache, cache_folder
+from impasto.data import alignment
+from impasto.data.alignment import sketch
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import PictureError
 from impasto.files import file_digests
@@ -29,12 +31,10 @@ from impasto.runtime import OnProgress, Progress, choose_dtype, deterministic, i
 
 # Side in pixels to which a picture is squeezed before the encoder sees it.
 SIDE = 128
-# Maps are kept of so many channels, random mixtures of the encoder's, which change correlations by a few hundredths.
-MAP_CHANNELS = 32
 _BATCH, _CHUNK = 32, 512
 _HASH, _MODE, _BORDER, _SMALL = 64, 8, 3, 192
-# Side of the maps, width, height, and the rest: so many numbers a picture.
-_FACTS = 3 + _MODE + _BORDER + _SMALL
+# Width, height, and the rest: so many numbers a picture.
+_FACTS = 2 + _MODE + _BORDER + _SMALL
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,16 @@ class Signatures:
     Attributes:
         kept: positions of the readable ones in the list.
         features: N x D, of length 1.
-        maps: N x MAP_CHANNELS x H x W in half precision, the mean of each channel taken off.
+        sketches: N x 48 x 48 in half precision, see ``impasto.data.alignment``.
         hashes: N x 64, +1 or -1 divided by 8, so of length 1, too.
-        colours: N x 192, the pictures in 8 x 8 pixels, the mean taken off, of length 1; 0 for pictures of one colour.
+        colours: N x 192, the pictures in 8 x 8 pixels, in 0..1.
         looks: of the files.
         unreadable: the others with the reason.
     """
 
     kept: tuple[int, ...]
     features: Tensor
-    maps: Tensor
+    sketches: Tensor
     hashes: Tensor
     colours: Tensor
     looks: tuple[Look, ...]
@@ -87,9 +87,10 @@ class Signatures:
 
 
 class _Opened(NamedTuple):
-    """A picture squeezed for the encoder (3 x SIDE x SIDE in 0..1), its hash, and its facts in one row of numbers."""
+    """A picture squeezed for the encoder (3 x SIDE x SIDE in 0..1), sketch, hash, and its facts in a row of numbers."""
 
     view: Tensor
+    sketch: Tensor
     hash: Tensor
     facts: Tensor
 
@@ -100,7 +101,7 @@ def sign(
     """Return what is compared of every picture; those known from an earlier call are not opened again."""
     network = encoder or load_encoder()
     digests = file_digests(paths)
-    kind = {"side": SIDE, "channels": MAP_CHANNELS, "precision": str(_precision())}
+    kind = {"side": SIDE, "precision": str(_precision())}
     cache = RowCache(cache_folder("looks"), {"version": __version__, "encoder": network.identity(), **kind})
     rows = cache.read(sha256 for sha256 in digests if sha256)
     missing = [index for index, sha256 in enumerate(digests) if sha256 not in rows]
@@ -134,10 +135,11 @@ def _encode(paths: Sequence[Path], network: AnyEncoder) -> tuple[dict[int, Tenso
     good = {place: each for place, each in opened.items() if not isinstance(each, str)}
     if not good:
         return {}, failed
-    features, maps = _see(network, torch.stack([each.view for each in good.values()]))
+    features = _features(network, torch.stack([each.view for each in good.values()]))
+    # Numbers that need 32 bits travel as twice as many halves, so that one row holds everything.
     rows = [
-        torch.cat([feature.half(), part.flatten(), each.hash.half(), _as_halves(part.shape[-1], each.facts)])
-        for each, feature, part in zip(good.values(), features, maps, strict=True)
+        torch.cat([feature.half(), each.sketch.half().flatten(), each.hash.half(), each.facts.view(torch.float16)])
+        for each, feature in zip(good.values(), features, strict=True)
     ]
     return dict(zip(good, rows, strict=True)), failed
 
@@ -146,24 +148,14 @@ def _precision() -> torch.dtype:
     return choose_dtype("auto", torch.device("cpu"))
 
 
-def _as_halves(side: int, facts: Tensor) -> Tensor:
-    """Return numbers that need 32 bits as twice as many halves, so that one row holds everything."""
-    return torch.cat([facts.new_tensor([side]), facts]).view(torch.float16)
-
-
-def _see(network: AnyEncoder, views: Tensor) -> tuple[Tensor, Tensor]:
-    """Return features B x D of length 1, and maps B x MAP_CHANNELS x H x W in half precision."""
+def _features(network: AnyEncoder, views: Tensor) -> Tensor:
+    """Return the means of the encoder's maps over the picture, B x D of length 1."""
     dtype = _precision()
-    # A third of the time of plain fp32 with AMX; cosines and correlations differ by 0.004 at most.
+    # A third of the time of plain fp32 with AMX; cosines differ by 0.004 at most.
     with deterministic(), torch.no_grad():
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
             seen = network(views.contiguous(memory_format=torch.channels_last), [network.recognition])
-        maps = seen[network.recognition].float()
-        mixing = torch.randn(MAP_CHANNELS, maps.shape[1], generator=torch.Generator().manual_seed(0))
-        means = maps.mean((2, 3), keepdim=True)
-        small = torch.einsum("kc,bchw->bkhw", mixing, maps - means)
-    features = torch.nn.functional.normalize(means.flatten(1), dim=1)
-    return features, torch.nn.functional.normalize(small.flatten(1), dim=1).view_as(small).half()
+        return torch.nn.functional.normalize(seen[network.recognition].float().mean((2, 3)), dim=1)
 
 
 def _open(path: Path) -> _Opened | str:
@@ -180,7 +172,12 @@ def _open(path: Path) -> _Opened | str:
     small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), dtype=np.float64).reshape(_SMALL) / 255
     letters = np.frombuffer(mode.ljust(_MODE).encode(), dtype=np.uint8)
     facts = np.concatenate([image.size, letters, rim.mean(0, dtype=np.float64) / 255, small])
-    return _Opened(torch.from_numpy(pixels.copy()), gradient_hash(image), torch.from_numpy(facts.astype(np.float32)))
+    return _Opened(
+        torch.from_numpy(pixels.copy()),
+        sketch(image),
+        gradient_hash(image),
+        torch.from_numpy(facts.astype(np.float32)),
+    )
 
 
 def gradient_hash(image: Image.Image) -> Tensor:
@@ -199,28 +196,20 @@ def _signatures(
         return Signatures((), empty, empty, empty, empty, (), tuple(unreadable))
     table = torch.stack([rows[sha256] for sha256 in digests])
     facts = table[:, -2 * _FACTS :].contiguous().view(torch.float32).double().numpy()
-    side = int(facts[0, 0])
-    sizes = [MAP_CHANNELS * side**2, _HASH, 2 * _FACTS]
-    features, maps, hashes, _ = torch.split(table, [table.shape[1] - sum(sizes), *sizes], dim=1)
+    sizes = [alignment.SIDE**2, _HASH, 2 * _FACTS]
+    features, sketches, hashes, _ = torch.split(table, [table.shape[1] - sum(sizes), *sizes], dim=1)
     return Signatures(
         kept,
         torch.nn.functional.normalize(features.float(), dim=1),
-        maps.reshape(-1, MAP_CHANNELS, side, side),
+        sketches.reshape(-1, alignment.SIDE, alignment.SIDE),
         hashes.float(),
-        _spread(torch.from_numpy(facts[:, -_SMALL:])),
+        torch.from_numpy(facts[:, -_SMALL:]).float(),
         tuple(_look(*pair) for pair in zip(digests, facts, strict=True)),
         tuple(unreadable),
     )
 
 
-def _spread(small: Tensor) -> Tensor:
-    pixels = small.reshape(len(small), -1, 3)
-    spread = (pixels - pixels.mean(1, keepdim=True)).flatten(1)
-    length = spread.norm(dim=1, keepdim=True)
-    return torch.where(length > 1e-3, spread / length.clamp(min=1e-3), 0.0).float()
-
-
 def _look(sha256: str, facts: npt.NDArray[np.float64]) -> Look:
-    _, width, height, letters, border, small = np.split(facts, np.cumsum([1, 1, 1, _MODE, _BORDER]))
+    width, height, letters, border, small = np.split(facts, np.cumsum([1, 1, _MODE, _BORDER]))
     mode = bytes(letters.astype(np.uint8)).decode().strip()
     return Look(sha256, int(width[0]), int(height[0]), mode, border, small)
