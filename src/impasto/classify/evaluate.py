@@ -101,7 +101,7 @@ class Evaluation:
             "trained_on": [item.name for item in self.leaked],
             "leaks": [{"path": item.name, **to_plain(item.leak)} for item in self.leaked],
             "leak_check": {"taught": self.check.taught, "compared": self.check.compared},
-            "without_leaks": None if clean is None else {"correct": clean.k, "n": clean.n, "wilson95": list(clean.interval)},
+            "without_leaks": clean and {"correct": clean.k, "n": clean.n, "wilson95": list(clean.interval)},
         }
 
     def save(self, folder: Path) -> None:

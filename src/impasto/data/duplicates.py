@@ -9,7 +9,10 @@ grows with the square, and is a matrix product.
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +24,7 @@ from torch import Tensor
 
 from impasto.data.alignment import has_lines, same_picture
 from impasto.data.looks import Signatures
+from impasto.runtime import one_core
 
 # Cosine of mean features from which two pictures are compared. The copies in five classes of Caltech-101 that are known
 # to us have .81 to .997; so have many pictures that are none, which comparing them tells.
@@ -60,8 +64,9 @@ def near_pairs(signatures: Signatures, sides: Sequence[Hashable] = (), *, across
         copies.setdefault((look.sha256, side), []).append(row)
     found = _equal(copies)
     firsts = torch.tensor([rows[0] for rows in copies.values()], dtype=torch.long)
-    for candidates in _candidates(signatures.features[firsts], signatures.hashes[firsts]):
-        for pair in _confirmed(signatures, firsts[candidates]):
+    with ThreadPoolExecutor(os.cpu_count()) as pool, one_core():
+        parts = _candidates(signatures.features[firsts], signatures.hashes[firsts])
+        for pair in _compared(signatures, (firsts[part] for part in parts), pool):
             one, other = ((signatures.looks[row].sha256, where[row]) for row in (pair.first, pair.second))
             if one[0] != other[0]:
                 found += [pair] if one[1] == other[1] else _with_copies(pair, copies[one], copies[other])
@@ -70,6 +75,17 @@ def near_pairs(signatures: Signatures, sides: Sequence[Hashable] = (), *, across
         for pair in found
         if not across or where[pair.first] != where[pair.second]
     ]
+
+
+def _compared(signatures: Signatures, parts: Iterator[Tensor], pool: ThreadPoolExecutor) -> Iterator[Pair]:
+    """Yield the pairs of all candidates in order, while as many parts as there are cores are compared."""
+    waiting: deque[Future[list[Pair]]] = deque()
+    for part in parts:
+        waiting.append(pool.submit(_confirmed, signatures, part))
+        if len(waiting) > 2 * (os.cpu_count() or 1):
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
 
 
 def _equal(copies: Mapping[tuple[str, Hashable], list[int]]) -> list[Pair]:
@@ -94,8 +110,8 @@ def _with_copies(pair: Pair, first: Sequence[int], second: Sequence[int]) -> lis
     return [replace(pair, first=min(each), second=max(each)) for each in ends]
 
 
-def _confirmed(signatures: Signatures, candidates: Tensor) -> Iterator[Pair]:
-    """Yield which of the candidates (K x 2) are one picture, as rows."""
+def _confirmed(signatures: Signatures, candidates: Tensor) -> list[Pair]:
+    """Return which of the candidates (K x 2) are one picture, as rows."""
     first, second = candidates.unbind(1)
     sketches = signatures.sketches[first].float(), signatures.sketches[second].float()
     cosines = (signatures.features[first] * signatures.features[second]).sum(1)
@@ -103,9 +119,8 @@ def _confirmed(signatures: Signatures, candidates: Tensor) -> Iterator[Pair]:
     no_lines = ~has_lines(sketches[0]) & ~has_lines(sketches[1])
     same_colours = (signatures.colours[first] - signatures.colours[second]).abs().amax(1) < SAME_COLOURS
     same = same_picture(*sketches) | (same_colours & (no_lines | (by_hash & (cosines >= NEARLY_ALIKE))))
-    for row in same.nonzero().flatten().tolist():
-        one, other = candidates[row].tolist()
-        yield Pair(one, other, cosines[row].item(), "hash" if by_hash[row] else "features")
+    rows = zip(candidates[same].tolist(), cosines[same].tolist(), by_hash[same].tolist(), strict=True)
+    return [Pair(one, other, cosine, "hash" if near else "features") for (one, other), cosine, near in rows]
 
 
 def _bits(first: Tensor, second: Tensor) -> Tensor:
