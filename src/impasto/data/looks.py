@@ -6,11 +6,13 @@ SHA-256 of its bytes (see ``impasto.caches``).
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +89,10 @@ class Signatures:
     unreadable: tuple[tuple[Path, str], ...]
 
 
+# Rows, and reasons why there is none, by place in a batch.
+_Encoded = tuple[dict[int, Tensor], dict[int, str]]
+
+
 class _Opened(NamedTuple):
     """A picture squeezed for the encoder (3 x SIDE x SIDE in 0..1), sketch, hash, and its facts in a row of numbers."""
 
@@ -107,38 +113,52 @@ def sign(
     rows = cache.read(sha256 for sha256 in digests if sha256)
     missing = [index for index, sha256 in enumerate(digests) if sha256 not in rows]
     unreadable: list[tuple[Path, str]] = []
+    new: dict[str, Tensor] = {}
     done = len(paths) - len(missing)
     on_progress(Progress("comparing", done, len(paths)))
-    # A batch on each core: for pictures as small as these, several cores on one take longer than one.
-    with one_core(), deterministic(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(missing), _CHUNK):
-            new: dict[str, Tensor] = {}
-            batches = list(_batches(missing[start : start + _CHUNK]))
-            encoded = pool.map(lambda batch: _encode([paths[index] for index in batch], network), batches)
-            for batch, (found, failed) in zip(batches, encoded, strict=True):
-                new |= {digests[batch[place]]: row for place, row in found.items()}
-                unreadable += [(paths[batch[place]], reason) for place, reason in failed.items()]
-                done += len(batch)
-                on_progress(Progress("comparing", done, len(paths)))
+    for batch, found, failed in _encoded(paths, missing, network):
+        new |= {digests[batch[place]]: row for place, row in found.items()}
+        unreadable += [(paths[batch[place]], reason) for place, reason in failed.items()]
+        done += len(batch)
+        if len(new) >= _CHUNK or done == len(paths):
             cache.add(new)
             rows |= new
+            new = {}
+        on_progress(Progress("comparing", done, len(paths)))
     kept = tuple(index for index, sha256 in enumerate(digests) if sha256 in rows)
     return _signatures(kept, [digests[index] for index in kept], rows, unreadable)
 
 
-def _batches(positions: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(positions), _BATCH):
-        yield positions[start : start + _BATCH]
+def _encoded(
+    paths: Sequence[Path], missing: list[int], network: AnyEncoder
+) -> Iterator[tuple[list[int], dict[int, Tensor], dict[int, str]]]:
+    """Yield batches of positions with what ``_encode`` returns for them, in order.
+
+    There is a batch on each core: for pictures as small as these, several cores on one take longer than one.
+    """
+    batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+    cores = min(os.cpu_count() or 1, len(batches))
+    networks: SimpleQueue[AnyEncoder] = SimpleQueue()
+    for number in range(cores):  # one cannot serve two at once
+        networks.put(copy.deepcopy(network) if number else network)
+    with one_core(), deterministic(), ThreadPoolExecutor(max(1, cores)) as pool:
+        results = pool.map(lambda batch: _encode([paths[index] for index in batch], networks), batches)
+        for batch, (found, failed) in zip(batches, results, strict=True):
+            yield batch, found, failed
 
 
-def _encode(paths: Sequence[Path], network: AnyEncoder) -> tuple[dict[int, Tensor], dict[int, str]]:
+def _encode(paths: Sequence[Path], networks: SimpleQueue[AnyEncoder]) -> _Encoded:
     """Open pictures and encode them together; return rows, and reasons, by their place in ``paths``."""
     opened = dict(enumerate(map(_open, paths)))
     failed = {place: each for place, each in opened.items() if isinstance(each, str)}
     good = {place: each for place, each in opened.items() if not isinstance(each, str)}
     if not good:
         return {}, failed
-    features = _features(network, torch.stack([each.view for each in good.values()]))
+    network = networks.get()
+    try:
+        features = _features(network, torch.stack([each.view for each in good.values()]))
+    finally:
+        networks.put(network)
     # Numbers that need 32 bits travel as twice as many halves, so that one row holds everything.
     rows = [
         torch.cat([feature.half(), each.sketch.half().flatten(), each.hash.half(), each.facts.view(torch.float16)])
