@@ -40,6 +40,16 @@ Data = Annotated[
 ]
 
 
+# Leaks that are named one by one, and what their kinds mean.
+_SHOWN = 10
+_LEAKS = {
+    "bytes": "is the same file as",
+    "hash": "is nearly the same picture as",
+    "features": "is nearly the same picture as",
+    "group": "belongs together with",
+}
+
+
 class Format(StrEnum):
     """How predictions are printed."""
 
@@ -218,17 +228,13 @@ def _show_training(result: TrainResult, data: Path, quiet: bool) -> None:
 def _show_evaluation(evaluation: Evaluation, folder: Path, quiet: bool) -> None:
     confusion = evaluation.confusion
     _report_skipped(evaluation.skipped, quiet)
+    if evaluation.leaked:
+        _show_leaks(evaluation, quiet)
     counted = f"{evaluation.accuracy.n} of {evaluation.n_available} pictures evaluated"
-    out.print(f"{evaluation.split}: {evaluation.accuracy}   ({counted})", highlight=False, markup=False)
+    title = f"{evaluation.split}, leaked pictures included" if evaluation.leaked else evaluation.split
+    out.print(f"{title}: {evaluation.accuracy}   ({counted})", highlight=False, markup=False)
     means = f"balanced accuracy {confusion.balanced_accuracy:.1%}, macro F1 {confusion.macro_f1:.3f}"
     out.print(means, highlight=False, markup=False)
-    if evaluation.leaked:
-        score = evaluation.accuracy_without_leaked
-        remark(
-            f"warning: the model was taught on {len(evaluation.leaked)} of these pictures. "
-            + (f"On the others: {score}" if score else "There are no others."),
-            hidden=False,
-        )
     print_table(
         ["class", "pictures", "precision", "recall", "F1"],
         [
@@ -242,7 +248,27 @@ def _show_evaluation(evaluation: Evaluation, folder: Path, quiet: bool) -> None:
         ["is \\ taken for", *(str(number) for number in range(1, len(confusion.classes) + 1))],
         [[f"{number} {name}", *map(str, counts)] for number, (name, counts) in enumerate(rows, 1)],
     )
+    check = evaluation.check
+    if check.compared < check.taught:
+        missing = (
+            f"{check.taught - check.compared} of the {check.taught} pictures that taught the model are not in DATA"
+        )
+        remark(f"leak check: {missing}; with them only hashes of files were compared", hidden=quiet)
     remark(f"One row a picture: {folder / 'predictions.csv'}", hidden=quiet)
+
+
+def _show_leaks(evaluation: Evaluation, quiet: bool) -> None:
+    """Say which pictures are not new to the model, and the score of the others before that of all."""
+    for item in evaluation.leaked[:_SHOWN]:
+        assert item.leak is not None
+        remark(f"leak: {item.name} {_LEAKS[item.leak.kind]} {item.leak.of}", hidden=quiet)
+    if len(evaluation.leaked) > _SHOWN:
+        remark(f"leak: and {len(evaluation.leaked) - _SHOWN} more, see evaluation.json", hidden=quiet)
+    count = f"{len(evaluation.leaked)} of {evaluation.accuracy.n} pictures are not new to the model"
+    remark(f"warning: {count}; the score of the others is the one to believe", hidden=False)
+    clean = evaluation.accuracy_without_leaked
+    told = str(clean) if clean else "nothing is left to judge"
+    out.print(f"{evaluation.split}, new pictures only: {told}", highlight=False, markup=False)
 
 
 def _report_skipped(skipped: Iterable[tuple[str, str]], quiet: bool) -> None:
