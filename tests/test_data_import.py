@@ -502,3 +502,11 @@ def test_the_command_tells_what_it_did(tmp_path: Path) -> None:
     assert some["remarks"] == ["cats has 2 pictures, 3 fewer than asked for"]
     wrong = CliRunner().invoke(main.app, [*arguments, "--rename", "cats"])
     assert isinstance(wrong.exception, UsageError)
+
+
+def test_a_copy_of_a_damaged_file_is_damaged_and_no_conflict(tmp_path: Path) -> None:
+    """Empty files of two classes have equal bytes, and nobody disagrees about their label."""
+    source = fill(tmp_path / "in", {"a/1.jpg": b"", "b/2.jpg": b"", "a/3.jpg": picture(1), "b/4.jpg": picture(2)})
+    result = import_dataset([source], tmp_path / "out")
+    assert result.kinds() == {"damaged": 2}
+    assert "copy of in/a/1.jpg" in result.rejected[1].reason

@@ -134,6 +134,7 @@ class _Import:
         self._rows: dict[int, ImportedRow] = {}
         self._problems = [problem_of(entry, mark) for entry, mark in files]
         self._first: dict[str, tuple[str, str]] = {}  # digest: where it was met first, and its label
+        self._useless: dict[str, str] = {}  # digest: of what kind the reason is for which the first was set aside
         self._names: set[str] = set()
         self._folders: dict[str, str] = {}
         self._seen = Journal(run.path / _SEEN_NAME)
@@ -189,7 +190,7 @@ class _Import:
         """Yield files with their bytes and verdicts, in order, while others are decoded."""
         cores = os.cpu_count() or 1
         with ThreadPoolExecutor(cores) as pool:
-            waiting: deque[tuple[int, bytes, Future[Verdict] | Verdict]] = deque()
+            waiting: deque[tuple[int, bytes, str, Future[Verdict] | Verdict | None]] = deque()
             for place in places:
                 waiting.append((place, *self._submitted(place, pool)))
                 if len(waiting) > 2 * cores:
@@ -197,35 +198,45 @@ class _Import:
             while waiting:
                 yield self._decided(*waiting.popleft())
 
-    def _submitted(self, place: int, pool: ThreadPoolExecutor) -> tuple[bytes, Future[Verdict] | Verdict]:
+    def _submitted(self, place: int, pool: ThreadPoolExecutor) -> tuple[bytes, str, Future[Verdict] | Verdict | None]:
+        """Return a file's bytes and digest, and its verdict: to come, there already, or None for a copy."""
         entry, mark = self.files[place]
         if problem := self._problems[place]:
-            return b"", problem
+            return b"", "", problem
         try:
             data = entry.read()
         except Exception as error:  # zipfile, tarfile, zlib and lzma raise nearly every built-in error on damaged bytes
-            return b"", Verdict("", kind="damaged", reason=f"it cannot be read: {error or type(error).__name__}")
+            reason = f"it cannot be read: {error or type(error).__name__}"
+            return b"", "", Verdict("", kind="damaged", reason=reason)
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in self._first:
-            return b"", self._copy(sha256, mark)
+            return b"", sha256, None
         self._first[sha256] = (f"{entry.source}/{entry.name}", mark.label)
         known = self._seen.get(sha256)
-        return data, known or pool.submit(judge, data, entry.name, self.config.smallest, sha256)
+        return data, sha256, known or pool.submit(judge, data, entry.name, self.config.smallest, sha256)
+
+    def _decided(
+        self, place: int, data: bytes, sha256: str, verdict: Future[Verdict] | Verdict | None
+    ) -> tuple[int, bytes, Verdict]:
+        if verdict is None:
+            return place, data, self._copy(sha256, self.files[place][1])
+        if isinstance(verdict, Future):
+            verdict = verdict.result()
+            self._seen.add(verdict)
+            self.decoded += 1
+        if verdict.reason and sha256:
+            self._useless[sha256] = verdict.kind
+        return place, data, verdict
 
     def _copy(self, sha256: str, mark: Marked) -> Verdict:
+        """Return why a copy is set aside; the file that it is a copy of came before it and has been decided upon."""
         place, label = self._first[sha256]
+        if kind := self._useless.get(sha256):
+            return Verdict("", kind=kind, reason=f"it is a copy of {place}, which was set aside: {kind}")
         if label != mark.label:
             reason = f"it is a copy of {place}, which is labelled {label}, not {mark.label}"
             return Verdict("", kind="conflict", reason=reason)
         return Verdict("", kind="copy", reason=f"it is a copy of {place}")
-
-    def _decided(self, place: int, data: bytes, verdict: Future[Verdict] | Verdict) -> tuple[int, bytes, Verdict]:
-        if isinstance(verdict, Verdict):
-            return place, data, verdict
-        found = verdict.result()
-        self._seen.add(found)
-        self.decoded += 1
-        return place, data, found
 
     def _keep(self, entry: Entry, mark: Marked, data: bytes, verdict: Verdict) -> ImportedRow:
         folder = "/".join(part for part in (mark.split, self._folder(mark.label)) if part)
