@@ -7,13 +7,14 @@ import resource
 import numpy as np
 import torch
 
+from impasto.data import alignment
 from impasto.data.duplicates import near_pairs
-from impasto.data.looks import MAP_CHANNELS, Look, Signatures
+from impasto.data.looks import Look, Signatures
 from impasto.runtime import Stopwatch, generator, human_bytes
 
 SIZES = (1000, 5000, 20_000, 100_000)
-# Pictures as a natural set has them: classes whose members have cosines of about .75 to each other.
-_CLASSES, _DEPTH, _SIDE, _SPREAD = 100, 512, 8, 0.58
+# Classes whose members have cosines of about .85 to each other, so that every 200th pair is alike, as in Caltech-101.
+_CLASSES, _DEPTH, _SPREAD = 100, 512, 0.42
 _PLANTED = 0.01
 
 
@@ -43,18 +44,17 @@ def _made_up(size: int) -> tuple[Signatures, set[tuple[int, int]]]:
     features = centres[torch.arange(size) % _CLASSES] + _SPREAD / _DEPTH**0.5 * torch.randn(
         size, _DEPTH, generator=random
     )
-    maps = torch.randn(size, MAP_CHANNELS, _SIDE, _SIDE, generator=random, dtype=torch.float32).half()
-    colours = torch.randn(size, 192, generator=random)
+    sketches = (0.1 * torch.randn(size, alignment.SIDE, alignment.SIDE, generator=random)).half()
     copies = int(size * _PLANTED)
     features[-copies:] = features[:copies] + 0.1 / _DEPTH**0.5 * torch.randn(copies, _DEPTH, generator=random)
-    maps[-copies:], colours[-copies:] = maps[:copies], colours[:copies]
+    sketches[-copies:] = sketches[:copies]
     nothing = np.zeros(0)
     return Signatures(
         tuple(range(size)),
         torch.nn.functional.normalize(features, dim=1),
-        maps,
+        sketches,
         torch.randn(size, 64, generator=random).sign() / 8,
-        torch.nn.functional.normalize(colours, dim=1),
+        torch.rand(size, 192, generator=random),
         tuple(Look(str(index), 1, 1, "RGB", nothing, nothing) for index in range(size)),
         (),
     ), {(index, size - copies + index) for index in range(copies)}

@@ -76,6 +76,18 @@ def test_even_textures_are_not_all_one_picture(tmp_path: Path) -> None:
     assert len(near_pairs(sign(grey))) == 1
 
 
+def test_of_very_many_alike_pictures_the_most_alike_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.nn.functional.normalize(1 + 0.3 * torch.randn(300, 8, generator=generator), dim=1)
+    cosines = (rows @ rows.T)[tuple(torch.triu_indices(300, 300, 1))]
+    assert duplicates._least_cosine(rows) == duplicates.ALIKE
+    for most in (50, 2000):
+        monkeypatch.setattr(duplicates, "MOST_COMPARED", most)
+        least = duplicates._least_cosine(rows)
+        assert (cosines >= least).sum() <= most
+        assert (cosines >= least - 0.002).sum() > most - 160  # the diagonal is counted, too
+
+
 def test_what_was_looked_at_once_is_not_opened_again(
     photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
