@@ -212,17 +212,18 @@ def test_predictions_that_are_not_the_evaluated_ones_are_refused(tmp_path: Path)
 def test_what_the_classify_room_writes_is_read(tmp_path: Path) -> None:
     from impasto.classify import Confusion, Evaluation, Prediction
     from impasto.classify.evaluate import Judged
+    from impasto.classify.leaks import Leak, LeakCheck
     from impasto.data.dataset import Sample
 
+    known = Leak("train/a/0.png", "bytes")
     truth, said = ["a", "b", "b", "a"], ["a", "b", "a", "a"]
+    predictions = [Prediction(Path(f"{i}.png"), {label: 0.7, "z": 0.3}) for i, label in enumerate(said)]
     judged = tuple(
-        Judged(
-            Sample(Path(f"{i}.png"), t), f"test/{t}/{i}.png", Prediction(Path(f"{i}.png"), {s: 0.7, "z": 0.3}), i == 0
-        )
-        for i, (t, s) in enumerate(zip(truth, said, strict=True))
+        Judged(Sample(Path(f"{i}.png"), label), f"test/{label}/{i}.png", predictions[i], leak=None if i else known)
+        for i, label in enumerate(truth)
     )
     confusion = Confusion.of(["a", "b"], truth, said)
-    evaluation = Evaluation("test", 5, confusion, judged, (("bad.png", "cut"),), {"model": "r0-cnn"})
+    evaluation = Evaluation("test", 5, confusion, judged, (("bad.png", "cut"),), {"model": "r0-cnn"}, LeakCheck())
     evaluation.save(tmp_path)
     write_object(tmp_path / "config.json", {"model": "r0-cnn"})
     (run,) = read_run_records([tmp_path])
