@@ -152,8 +152,13 @@ def test_left_out_and_leaked_pictures_are_told(trained: Impasto) -> None:
     result = trained("evaluate", "run", "data")
     assert "(11 of 12 pictures evaluated)" in result.out
     assert "left out: test/red/broken.png cannot be read" in result.err
-    assert "taught on 1 of these pictures. On the others: 10/10" in result.err
-    assert "taught on 1" in trained("evaluate", "run", "data", "--quiet").err
+    assert f"leak: test/red/copy.png is the same file as train/red/{copied.name}" in result.err
+    assert result.out.index("test, new pictures only: 10/10") < result.out.index(
+        "test, leaked pictures included: 11/11"
+    )
+    warning = "1 of 11 pictures are not new to the model"
+    assert warning in result.err
+    assert warning in trained("evaluate", "run", "data", "--quiet").err
 
 
 def test_class_names_are_no_markup(impasto: Impasto) -> None:
