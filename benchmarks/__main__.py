@@ -1,4 +1,4 @@
-"""``python -m benchmarks [precision|presets|artefacts|networks|loaders]``: print ratios of things measured in one run.
+"""``python -m benchmarks [precision|presets|artefacts|networks|loaders|duplicates|importing]``: print ratios of things measured in one run.
 
 Absolute times depend on the machine and its other work; the ratios are what to compare. Real weights are found where
 impasto finds them ($IMPASTO_WEIGHTS); what is absent is left out and said.
@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.artefacts import artefacts
+from benchmarks.duplicates import duplicates
+from benchmarks.importing import importing
 from benchmarks.loaders import loaders
 from benchmarks.networks import networks
 from impasto.encoders import ENCODERS, AnyEncoder, load_encoder
@@ -25,7 +27,7 @@ from impasto.style.config import DEFAULT_NETWORK, PRESETS, Preset, StylizeConfig
 from impasto.style.engine import optimise, plan_scales, resize
 from impasto.style.optimize import Painter
 
-BENCHMARKS = ("precision", "presets", "artefacts", "networks", "loaders")
+BENCHMARKS = ("precision", "presets", "artefacts", "networks", "loaders", "duplicates", "importing")
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
 
@@ -113,7 +115,9 @@ def main() -> None:
     parser.add_argument("--content", type=Path, help="photo; by default a sample photo")
     parser.add_argument("--style", type=Path, help="style picture; by default a sample style")
     parser.add_argument("--networks", nargs="*", default=[DEFAULT_NETWORK], help="names or files, for artefacts")
-    parser.add_argument("--folder", type=Path, help="<class>/ folders of pictures, for loaders; left out without")
+    parser.add_argument(
+        "--folder", type=Path, help="<class>/ folders of pictures, for loaders and importing; left out without"
+    )
     parser.add_argument("--pictures", type=int, help="so many of them, evenly chosen; by default all")
     parser.add_argument("--encoder", default="impasto-vgg")
     parser.add_argument("--size", type=int, default=320)
@@ -123,6 +127,10 @@ def main() -> None:
         precision()
     if "loaders" in options.which and options.folder:
         loaders(options.folder, options.pictures)
+    if "importing" in options.which and options.folder:
+        importing(options.folder)
+    if "duplicates" in options.which:
+        duplicates()
     with tempfile.TemporaryDirectory() as folder:
         content = options.content or sample_photos(Path(folder))[0]
         style = options.style or paint_styles(Path(folder), names=["night-swirls"])[0]

@@ -24,14 +24,13 @@ def duplicates() -> None:
     former = None
     for size in SIZES:
         signatures, planted = _made_up(size)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         watch = Stopwatch()
         pairs = {(pair.first, pair.second) for pair in near_pairs(signatures)}
         seconds = watch.seconds
-        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         growth = f", {seconds / former:.1f} times the one before" if former else ""
         print(
-            f"  {size:7,d} pictures: {seconds:7.2f} s{growth}; peak {human_bytes(1024 * more)} above the signatures; "
+            f"  {size:7,d} pictures: {seconds:7.2f} s{growth}; peak of the process {human_bytes(peak)}; "
             f"{len(pairs & planted)} of {len(planted)} planted pairs, {len(pairs - planted)} others"
         )
         former = seconds
