@@ -1,4 +1,4 @@
-"""``python -m benchmarks [precision|presets|artefacts|networks|loaders|duplicates|importing]``: print ratios of things measured in one run.
+"""``python -m benchmarks [NAME ..]``: print ratios of things measured in one run; --help lists the names.
 
 Absolute times depend on the machine and its other work; the ratios are what to compare. Real weights are found where
 impasto finds them ($IMPASTO_WEIGHTS); what is absent is left out and said.
