@@ -18,7 +18,8 @@ from impasto.cli import main
 from impasto.data import duplicates, looks
 from impasto.data.check import check_dataset
 from impasto.data.dataset import Dataset, Sample, read_dataset
-from impasto.data.duplicates import Pair, clusters, near_pairs
+from impasto.data.duplicates import near_pairs
+from impasto.data.grouping import connected
 from impasto.data.looks import gradient_hash, sign
 from impasto.data.probes import probe
 from impasto.errors import DataError
@@ -161,7 +162,7 @@ def test_blocks_find_what_the_whole_matrix_shows(seed: int, count: int, block: i
 
 
 def test_clusters_join_what_is_joined_through_others() -> None:
-    numbers = clusters([Pair(0, 3, 1.0, "hash"), Pair(3, 4, 1.0, "hash")], 6)
+    numbers = connected([(0, 3), (3, 4)], 6)
     assert numbers[0] == numbers[3] == numbers[4]
     assert len(set(numbers)) == 4
 

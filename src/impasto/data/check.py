@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.data.dataset import Dataset, read_dataset
-from impasto.data.duplicates import Pair, clusters, near_pairs
+from impasto.data.duplicates import Pair, near_pairs
+from impasto.data.grouping import connected
 from impasto.data.looks import Signatures, sign
 from impasto.data.probes import Probe, probe
 from impasto.encoders import AnyEncoder
@@ -150,12 +151,12 @@ def _probes(data: Dataset, signatures: Signatures, pairs: Sequence[Pair]) -> lis
 def _joined_sets(data: Dataset, pairs: Sequence[Pair]) -> npt.NDArray[np.intp]:
     """Number what must stay in one fold: near duplicates, groups, and what is joined through both."""
     last: dict[str, int] = {}
-    links = []
+    links = [(pair.first, pair.second) for pair in pairs]
     for index, sample in enumerate(data.samples):
         if sample.group:
-            links.append(Pair(last.get(sample.group, index), index, 1.0, "group"))
+            links.append((last.get(sample.group, index), index))
             last[sample.group] = index
-    return clusters([*pairs, *links], len(data))
+    return connected(links, len(data))
 
 
 def _shortcuts(probes: Sequence[Probe]) -> list[Finding]:

@@ -15,11 +15,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from impasto.data.alignment import has_lines, same_picture
@@ -160,11 +156,3 @@ def _least_cosine(directions: Tensor) -> float:
     above = counts.flip(0).cumsum(0).flip(0)  # pairs from each step on
     first = int((above > MOST_COMPARED).sum())
     return ALIKE + min(first, steps - 1) * (1 - ALIKE) / steps
-
-
-def clusters(pairs: Sequence[Pair], count: int) -> npt.NDArray[np.intp]:
-    """Return for each of ``count`` pictures the number of its cluster: pictures that pairs join, directly or not."""
-    ends = np.array([(pair.first, pair.second) for pair in pairs], dtype=np.intp).reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    numbers: npt.NDArray[np.intp] = connected_components(graph, directed=False)[1].astype(np.intp)
-    return numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -28,12 +29,19 @@ def together(dataset: Dataset, marks: Sequence[Sequence[str]] = (), pairs: Itera
     numbers = {key: number for number, key in enumerate(sorted(set().union(*keys)))}
     ends = [(numbers[own[0]], numbers[key]) for own in keys for key in own]
     ends += [(numbers[keys[first][0]], numbers[keys[second][0]]) for first, second in pairs]
-    graph = coo_matrix((np.ones(len(ends)), tuple(zip(*ends, strict=True))), shape=(len(numbers),) * 2)
-    _, component = connected_components(graph, directed=False)
+    component = connected(ends, len(numbers))
     name: dict[int, str] = {}
     for key, number in numbers.items():  # in the order of the keys: a set is named after its first
         name.setdefault(component[number], key)
     return [name[component[numbers[own[0]]]] for own in keys]
+
+
+def connected(ends: Sequence[tuple[int, int]], count: int) -> npt.NDArray[np.intp]:
+    """Return for each of ``count`` things the number of its set: things that pairs join, directly or not."""
+    first, second = np.array(ends, dtype=np.intp).reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(ends)), (first, second)), shape=(count, count))
+    numbers: npt.NDArray[np.intp] = connected_components(graph, directed=False)[1].astype(np.intp)
+    return numbers
 
 
 def _keys(dataset: Dataset, sample: Sample) -> list[str]:
