@@ -75,7 +75,8 @@ def _near(judged: Dataset, taught: Dataset, on_progress: OnProgress) -> dict[Pat
     if not new or not taught.samples:
         return {}
     samples = [*new, *taught.samples]
-    signatures = sign([sample.path for sample in samples], on_progress=on_progress)
+    digests = [sample.sha256 for sample in samples]
+    signatures = sign([sample.path for sample in samples], digests=digests, on_progress=on_progress)
     pairs = near_pairs(signatures, [index < len(new) for index in range(len(samples))], across=True)
     found = ((samples[pair.first], samples[pair.second], pair.kind) for pair in reversed(pairs))
     return {first.path: Leak(taught.relative(second), kind) for first, second, kind in found}

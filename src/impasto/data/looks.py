@@ -103,11 +103,22 @@ class _Opened(NamedTuple):
 
 
 def sign(
-    paths: Sequence[Path], encoder: AnyEncoder | None = None, *, on_progress: OnProgress = ignore_progress
+    paths: Sequence[Path],
+    encoder: AnyEncoder | None = None,
+    *,
+    digests: Sequence[str] = (),
+    on_progress: OnProgress = ignore_progress,
 ) -> Signatures:
-    """Return what is compared of every picture; those known from an earlier call are not opened again."""
+    """Return what is compared of every picture; those known from an earlier call are not opened again.
+
+    Args:
+        paths: picture files.
+        encoder: what sees them; the embedded one by default.
+        digests: the SHA-256 of each file as it is now, where they are known: else all files are read for them.
+        on_progress: told after every batch.
+    """
     network = encoder or load_encoder()
-    digests = file_digests(paths)
+    digests = digests or file_digests(paths)
     kind = {"side": SIDE, "precision": str(_precision())}
     cache = RowCache(cache_folder("looks"), {"version": __version__, "encoder": network.identity(), **kind})
     rows = cache.read(sha256 for sha256 in digests if sha256)
