@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
+from impasto.classify.statistics import wilson
 from impasto.data.check import FEW, LONG, TINY, UNEVEN, CheckResult, Finding
 from impasto.data.dataset import SPLITS, Dataset
 from impasto.data.probes import FOLDS, Probe
@@ -234,7 +233,7 @@ def _precision(data: Dataset) -> Iterator[str]:
 
 
 def _uncertainty(count: int) -> str:
-    low, high = binomtest(count // 2, count).proportion_ci(method="wilson")
+    low, high = wilson(count // 2, count)
     return f"{_points(50 * (high - low))} either way at worst (95{NBSP}% interval)"
 
 
