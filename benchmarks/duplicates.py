@@ -7,9 +7,9 @@ import resource
 import numpy as np
 import torch
 
-from impasto.data import alignment
-from impasto.data.duplicates import near_pairs
-from impasto.data.looks import Look, Signatures
+from impasto.data.check import alignment
+from impasto.data.check.duplicates import near_pairs
+from impasto.data.check.looks import Look, Signatures
 from impasto.runtime import Stopwatch, generator, human_bytes
 
 SIZES = (1000, 5000, 20_000, 100_000)

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, Resize, ToTensor
 
-from impasto.data.augmentations import Augmentation
-from impasto.data.loaders import Loader, Side
-from impasto.data.picture_set import read_pictures
-from impasto.data.pictures import Preprocessing
+from impasto.data.load.augmentations import Augmentation
+from impasto.data.load.loaders import Loader, Side
+from impasto.data.load.picture_set import read_pictures
+from impasto.data.load.pictures import Preprocessing
 from impasto.files import file_digests
 from impasto.runtime import Stopwatch
 

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.data.repaint import repaint_folder
-from impasto.data.repaint_records import RepaintConfig
+from impasto.data.repaint.records import RepaintConfig
+from impasto.data.repaint.repainting import repaint_folder
 from impasto.images import open_picture, resize_long, to_tensor
 from impasto.runtime import Stopwatch, human_bytes
 from impasto.samples.photos import sample_photos

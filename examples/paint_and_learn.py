@@ -10,7 +10,7 @@ from pathlib import Path
 
 import impasto
 from impasto.classify import TrainConfig
-from impasto.data.repaint_records import RepaintConfig
+from impasto.data.repaint.records import RepaintConfig
 from impasto.samples.photos import sample_photos
 from impasto.samples.styles import paint_styles
 from impasto.style.config import FastConfig

@@ -19,7 +19,7 @@ from impasto.classify import TrainConfig
 from impasto.classify.config import NETWORK_ONLY
 from impasto.classify.models import DEFAULT_MODEL, MODELS
 from impasto.cli import classify, main
-from impasto.data.augmentations import KINDS, PRESETS
+from impasto.data.load.augmentations import KINDS, PRESETS
 
 NETWORK = ("--model", "r0-cnn", "--image-size", "24", "--batch-size", "4", "--epochs", "12", "--device", "cpu")
 

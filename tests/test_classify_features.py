@@ -14,7 +14,7 @@ from classify_fixtures import FakeEncoder, paint
 from impasto.caches import cache_folder
 from impasto.classify import features as module
 from impasto.classify.features import Extractor, Features
-from impasto.data.pictures import Preprocessing
+from impasto.data.load.pictures import Preprocessing
 from impasto.errors import NumericalError
 from impasto.files import file_digests
 from impasto.runtime import Progress

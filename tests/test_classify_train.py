@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from classify_fixtures import FakeEncoder, paint, paint_classes, paint_splits
 from impasto.classify import Classifier, Proportion, TrainConfig, TrainResult, evaluate, train
 from impasto.classify.fit_head import PENALTIES, fit_head
-from impasto.data.loaders import Loader, Side
-from impasto.data.picture_set import read_pictures
+from impasto.data.load.loaders import Loader, Side
+from impasto.data.load.picture_set import read_pictures
 from impasto.errors import DataError, NumericalError, RunError, UnknownNameError, UsageError
 from impasto.files import file_digests
 from impasto.runtime import Progress

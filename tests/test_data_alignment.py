@@ -12,8 +12,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.data import alignment
-from impasto.data.alignment import same_picture, sketch
+from impasto.data.check import alignment
+from impasto.data.check.alignment import same_picture, sketch
 from impasto.samples.photos import sample_photos
 
 

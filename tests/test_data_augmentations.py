@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
-from impasto.data.augmentations import KINDS, NONE, PRESETS, STRICTEST, Augmentation, kind_of_labels
+from impasto.data.load.augmentations import KINDS, NONE, PRESETS, STRICTEST, Augmentation, kind_of_labels
 from impasto.errors import UnknownNameError, UsageError
 from impasto.runtime import generator
 

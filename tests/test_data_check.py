@@ -15,13 +15,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from impasto.cli import main
-from impasto.data import duplicates, looks
-from impasto.data.check import check_dataset
+from impasto.data.check import duplicates, looks
+from impasto.data.check.checking import check_dataset
+from impasto.data.check.duplicates import near_pairs
+from impasto.data.check.looks import gradient_hash, sign
+from impasto.data.check.probes import probe
 from impasto.data.dataset import Dataset, Sample, read_dataset
-from impasto.data.duplicates import near_pairs
 from impasto.data.grouping import connected
-from impasto.data.looks import gradient_hash, sign
-from impasto.data.probes import probe
 from impasto.errors import DataError
 from impasto.images import open_picture
 from impasto.samples.photos import sample_photos

@@ -24,13 +24,13 @@ from typer.testing import CliRunner
 
 from fetch_fixtures import Served, Server, picture, serving, sha256, tar_bytes, tree, zip_bytes
 from impasto.cli import main
-from impasto.data import catalogue, transfer
-from impasto.data.catalogue import CATALOGUE, find_source
-from impasto.data.downloads import downloads_folder, obtain
-from impasto.data.fetch import FetchConfig, fetch_dataset
-from impasto.data.import_records import ImportConfig
-from impasto.data.public_source import PublicSource
-from impasto.data.remote import RemoteFile
+from impasto.data.fetch import catalogue, transfer
+from impasto.data.fetch.catalogue import CATALOGUE, find_source
+from impasto.data.fetch.downloads import downloads_folder, obtain
+from impasto.data.fetch.fetching import FetchConfig, fetch_dataset
+from impasto.data.fetch.public_source import PublicSource
+from impasto.data.fetch.remote import RemoteFile
+from impasto.data.importing.records import ImportConfig
 from impasto.errors import DataError, ResourceError, RunError, UnknownNameError, UsageError
 from impasto.runtime import Progress
 
@@ -459,9 +459,9 @@ def test_killed_at_any_moment_the_same_command_goes_on(server: Server, tmp_path:
     script.write_text(
         "import sys, dataclasses\n"
         "from pathlib import Path\n"
-        "from impasto.data.fetch import fetch_dataset\n"
-        "from impasto.data.public_source import PublicSource\n"
-        "from impasto.data.remote import RemoteFile\n"
+        "from impasto.data.fetch.fetching import fetch_dataset\n"
+        "from impasto.data.fetch.public_source import PublicSource\n"
+        "from impasto.data.fetch.remote import RemoteFile\n"
         f"files = (RemoteFile('a.zip', {source.files[0].url!r}, {source.files[0].size}, "
         f"sha256={source.files[0].sha256!r}),)\n"
         "source = PublicSource('sample', 'Sample', 'a sample', 4, 1, 'CC0', 'None.', False, "
@@ -625,7 +625,7 @@ def test_torchvision_reads_its_own_labels(server: Server, tmp_path: Path, monkey
 def test_what_a_kill_left_of_unpacking_is_not_believed(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from impasto.data import fetch_clients
+    from impasto.data.fetch import clients as fetch_clients
 
     source = source_of(
         server, {"a.tgz": b"x"}, transport="torchvision", handle="Flowers102", folder="f", splits=("train",)
@@ -828,7 +828,7 @@ def test_a_file_of_the_hub_with_other_bytes_is_refused(hub: Server, tmp_path: Pa
 
 
 def test_the_hub_asks_the_disk_first(hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from impasto.data import fetch_hub
+    from impasto.data.fetch import from_hub as fetch_hub
 
     monkeypatch.setattr(fetch_hub, "free_disk", lambda _: 10)
     with pytest.raises(ResourceError, match="10 B free") as caught:

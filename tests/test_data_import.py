@@ -25,12 +25,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from impasto.cli import main
-from impasto.data import draw, entries, import_records, importing, labels, sources
 from impasto.data.dataset import read_dataset
-from impasto.data.draw import Draw
-from impasto.data.import_records import ImportConfig
-from impasto.data.importing import import_dataset
-from impasto.data.labels import Columns
+from impasto.data.importing import draw, entries, importing, labels, sources
+from impasto.data.importing import records as import_records
+from impasto.data.importing.draw import Draw
+from impasto.data.importing.importing import import_dataset
+from impasto.data.importing.labels import Columns
+from impasto.data.importing.records import ImportConfig
 from impasto.errors import DataError, ResourceError, RunError, UnknownNameError, UsageError
 from impasto.files import file_digest
 from impasto.images import open_picture

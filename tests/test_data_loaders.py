@@ -22,11 +22,11 @@ from PIL import Image
 from torch import Tensor
 
 from classify_fixtures import paint
-from impasto.data import picture_cache
-from impasto.data.augmentations import NONE, Augmentation
-from impasto.data.loaders import Loader, Side, choose_workers
-from impasto.data.picture_set import Pictures, read_pictures
-from impasto.data.pictures import Preprocessing, read_batches, scaled
+from impasto.data.load import picture_cache
+from impasto.data.load.augmentations import NONE, Augmentation
+from impasto.data.load.loaders import Loader, Side, choose_workers
+from impasto.data.load.picture_set import Pictures, read_pictures
+from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.errors import ResourceError, UnreadablePictureError, UsageError
 from impasto.files import file_digests
 from impasto.runtime import Progress
@@ -53,7 +53,7 @@ def files(tmp_path: Path) -> list[Path]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were decoded, in order."""
     seen: list[Path] = []
-    module = sys.modules["impasto.data.pictures"]
+    module = sys.modules["impasto.data.load.pictures"]
     whole = module.open_picture
 
     def spy(path: Path) -> object:
@@ -254,7 +254,7 @@ def test_interrupted_it_goes_on_where_it_stopped(cache: Path, decoded: list[Path
 def test_killed_it_leaves_whole_packs_only(cache: Path, files: list[Path], decoded: list[Path]) -> None:
     script = (
         "from test_data_loaders import *\n"
-        "import os, sys, impasto.data.picture_cache as cache\n"
+        "import os, sys, impasto.data.load.picture_cache as cache\n"
         "cache.PACK_BYTES = 5 * 3 * 16**2\n"
         "written = []\n"
         "@contextlib.contextmanager\n"

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 from fetch_fixtures import picture
 from impasto.cli import main
-from impasto.data import entries, parquet
-from impasto.data.import_records import ImportConfig
-from impasto.data.importing import import_dataset
-from impasto.data.labels import Columns
-from impasto.data.parquet import Shard, copy_rows
+from impasto.data.importing import entries, parquet
+from impasto.data.importing.importing import import_dataset
+from impasto.data.importing.labels import Columns
+from impasto.data.importing.parquet import Shard, copy_rows
+from impasto.data.importing.records import ImportConfig
 from impasto.errors import DataError, UnknownNameError, UsageError
 
 ARTISTS = ("Unknown Artist", "claude-monet", "vincent-van-gogh")

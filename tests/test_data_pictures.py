@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from classify_fixtures import COLOURS, paint
-from impasto.data.pictures import Preprocessing, read_batches, read_picture, scaled
+from impasto.data.load.pictures import Preprocessing, read_batches, read_picture, scaled
 from impasto.errors import UnreadablePictureError, UsageError, WrongWeightsError
 from impasto.files import file_digest
 

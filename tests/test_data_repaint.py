@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.data import repaint as repaint_module
 from impasto.data.dataset import read_dataset
-from impasto.data.repaint import FolderPainter, repaint_folder
-from impasto.data.repaint_records import COLUMNS, RepaintConfig, read_rows
+from impasto.data.repaint import repainting as repaint_module
+from impasto.data.repaint.records import COLUMNS, RepaintConfig, read_rows
+from impasto.data.repaint.repainting import FolderPainter, repaint_folder
 from impasto.errors import DataError, ResourceError, RunError, UsageError
 from impasto.files import file_digest
 from impasto.images import provenance

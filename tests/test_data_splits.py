@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.data.dataset import Dataset, Sample
-from impasto.data.splits import grouped_split
+from impasto.data.split.splits import grouped_split
 from impasto.errors import DataError, UsageError
 
 ROOT = Path("photos")

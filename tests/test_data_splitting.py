@@ -16,10 +16,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from impasto.cli import main
-from impasto.data import split_output
 from impasto.data.dataset import SPLITS, Dataset, Sample, read_dataset
-from impasto.data.splits import REST, counted_split, fold_splits
-from impasto.data.splitting import SplitConfig, split_dataset
+from impasto.data.split import output as split_output
+from impasto.data.split.splits import REST, counted_split, fold_splits
+from impasto.data.split.splitting import SplitConfig, split_dataset
 from impasto.errors import DataError, ResourceError, RunError, UnknownNameError, UsageError
 
 ROOT = Path("photos")

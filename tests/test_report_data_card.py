@@ -26,11 +26,11 @@ from typer.testing import CliRunner
 import impasto.report.data_figures
 import impasto.report.data_words
 from impasto.cli import main
-from impasto.data.check import CheckResult, Finding
+from impasto.data.check.checking import CheckResult, Finding
+from impasto.data.check.duplicates import Pair
+from impasto.data.check.looks import Look, Signatures
+from impasto.data.check.probes import Probe
 from impasto.data.dataset import Dataset, Sample, read_dataset, write_split_table
-from impasto.data.duplicates import Pair
-from impasto.data.looks import Look, Signatures
-from impasto.data.probes import Probe
 from impasto.errors import DataError, RunError, UsageError
 from impasto.files import file_digest
 from impasto.report import data_card

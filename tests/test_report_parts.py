@@ -236,7 +236,7 @@ def test_what_the_classify_room_writes_is_read(tmp_path: Path) -> None:
 
 
 def test_what_the_data_room_writes_has_the_columns_read_here() -> None:
-    from impasto.data.repaint import COLUMNS
+    from impasto.data.repaint.repainting import COLUMNS
     from impasto.report.collect import _REPAINT_COLUMNS, _STYLE_COLUMNS
 
     assert set(_REPAINT_COLUMNS + _STYLE_COLUMNS) <= set(COLUMNS)

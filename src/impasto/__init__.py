@@ -12,7 +12,7 @@ from impasto._version import __version__
 
 if TYPE_CHECKING:
     from impasto.classify import Classifier, evaluate, train
-    from impasto.data.repaint import repaint_folder
+    from impasto.data.repaint.repainting import repaint_folder
     from impasto.encoders import load_encoder
     from impasto.errors import ImpastoError
     from impasto.style.apply import repaint_fast
@@ -28,7 +28,7 @@ _HOME = {
     "evaluate": "impasto.classify",
     "load_encoder": "impasto.encoders",
     "repaint_fast": "impasto.style.apply",
-    "repaint_folder": "impasto.data.repaint",
+    "repaint_folder": "impasto.data.repaint.repainting",
     "stylize": "impasto.style.optimize",
     "train": "impasto.classify",
 }

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from impasto.classify import Evaluation, TrainConfig, evaluate, train
-from impasto.data.repaint import repaint_folder
-from impasto.data.repaint_records import RepaintConfig, RepaintResult
+from impasto.data.repaint.records import RepaintConfig, RepaintResult
+from impasto.data.repaint.repainting import repaint_folder
 from impasto.report import build_report
 from impasto.runtime import OnProgress, Stopwatch, ignore_progress
 from impasto.samples.photos import sample_photos

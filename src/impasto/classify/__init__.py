@@ -14,7 +14,7 @@ from impasto.classify.features import Extractor, Features
 from impasto.classify.models import DEFAULT_MODEL, MODELS
 from impasto.classify.statistics import ClassScore, Confusion, Proportion, wilson
 from impasto.classify.train import TrainResult, train
-from impasto.data.pictures import Preprocessing, Skipped
+from impasto.data.load.pictures import Preprocessing, Skipped
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from impasto.classify.statistics import Proportion
-from impasto.data.augmentations import Augmentation
+from impasto.data.load.augmentations import Augmentation
 
 CARD_NAME = "README.md"
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from impasto.caches import cache_folder
 from impasto.classify.features import Extractor
 from impasto.classify.models import R0CNN, LinearHead, encoder_of
-from impasto.data.pictures import Preprocessing, read_batches, scaled
+from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
 from impasto.files import file_digests, write_bytes

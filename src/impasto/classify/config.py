@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from impasto.classify.models import DEFAULT_MODEL, encoder_of
-from impasto.data.augmentations import KINDS, Augmentation
+from impasto.data.load.augmentations import KINDS, Augmentation
 from impasto.errors import UnknownNameError, UsageError
 
 # Settings of one kind of model. The other kind refuses them: a setting without effect would be a lie.
@@ -40,7 +40,7 @@ class TrainConfig:
         learning_rate: Adam's.
         image_size: side of the square that the network sees, in pixels.
         augment: how the training pictures are changed, anew in each epoch: names in
-            :data:`impasto.data.augmentations.PRESETS`, joined by ``+``.
+            :data:`impasto.data.load.augmentations.PRESETS`, joined by ``+``.
         labels: what the classes stand for: subject, style, artist, medium or genre; None for what the data set says,
             and where it says nothing for the strictest, style.
         insist: accept an augmentation that does not preserve such labels.

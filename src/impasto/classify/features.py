@@ -15,7 +15,7 @@ from torch import Tensor
 
 from impasto._version import __version__
 from impasto.caches import RowCache
-from impasto.data.pictures import Preprocessing, Skipped, read_batches, scaled
+from impasto.data.load.pictures import Preprocessing, Skipped, read_batches, scaled
 from impasto.encoders import AnyEncoder
 from impasto.errors import NumericalError
 from impasto.runtime import OnProgress, Progress, ignore_progress

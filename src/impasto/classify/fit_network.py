@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from impasto.classify.config import TrainConfig
 from impasto.classify.curves import CurvePoint
-from impasto.data.augmentations import Augmentation
-from impasto.data.loaders import Loader, Side
+from impasto.data.load.augmentations import Augmentation
+from impasto.data.load.loaders import Loader, Side
 from impasto.errors import NumericalError
 from impasto.runtime import OnProgress, Progress, deterministic, ignore_progress
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from impasto.data.check.duplicates import near_pairs
+from impasto.data.check.looks import sign
 from impasto.data.dataset import Dataset
-from impasto.data.duplicates import near_pairs
-from impasto.data.looks import sign
 from impasto.runtime import OnProgress, ignore_progress
 
 
@@ -18,7 +18,7 @@ class Leak:
 
     Attributes:
         of: the picture that it was taught with, below the data set's root.
-        kind: "bytes" for equal files, "features" or "hash" for near duplicates (see ``impasto.data.duplicates``),
+        kind: "bytes" for equal files, "features" or "hash" for near duplicates (see ``impasto.data.check.duplicates``),
             "group" for two pictures that were never to be parted, such as repaints of one photo.
     """
 

@@ -16,7 +16,7 @@ from impasto.data.dataset import (
     split_rows,
     write_split_table,
 )
-from impasto.data.splits import grouped_split
+from impasto.data.split.splits import grouped_split
 from impasto.errors import DataError, RunError
 from impasto.files import file_digests
 from impasto.runs import digest

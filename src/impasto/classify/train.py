@@ -21,11 +21,11 @@ from impasto.classify.fit_network import fit_network
 from impasto.classify.models import R0CNN, glorot_
 from impasto.classify.prepare import describe, read_hashed, with_splits, write_split
 from impasto.classify.statistics import Proportion
-from impasto.data.augmentations import Augmentation, kind_of_labels
 from impasto.data.dataset import Dataset, Sample
-from impasto.data.loaders import Loader, Side
-from impasto.data.picture_set import read_pictures
-from impasto.data.pictures import Preprocessing, Skipped
+from impasto.data.load.augmentations import Augmentation, kind_of_labels
+from impasto.data.load.loaders import Loader, Side
+from impasto.data.load.picture_set import read_pictures
+from impasto.data.load.pictures import Preprocessing, Skipped
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import DataError, RunError, UsageError
 from impasto.files import write_text

@@ -11,8 +11,8 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from impasto._version import __version__
-from impasto.data.check import CheckResult, check_dataset
-from impasto.data.probes import DEVIATIONS, LEAST_GAIN
+from impasto.data.check.checking import CheckResult, check_dataset
+from impasto.data.check.probes import DEVIATIONS, LEAST_GAIN
 from impasto.encoders import AnyEncoder
 from impasto.files import atomic_path
 from impasto.report.data_facts import balance, class_counts, file_facts

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
-from impasto.data.check import CheckResult
+from impasto.data.check.checking import CheckResult
 from impasto.data.dataset import Dataset
 from impasto.report.data_figures import ClassCount
 from impasto.report.data_words import split_names

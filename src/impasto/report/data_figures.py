@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from impasto.data.check import LONG, TINY
+from impasto.data.check.checking import LONG, TINY
 from impasto.report.data_words import printable
 from impasto.report.figures import ACCENT, MUTED, RULE, STYLE, TRAIN, VALIDATION
 from impasto.report.sheet import spread

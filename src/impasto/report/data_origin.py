@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from impasto.data.check import CheckResult
+from impasto.data.check.checking import CheckResult
 from impasto.data.dataset import SPLIT_NAME, TABLE_NAME
 from impasto.errors import RunError
 from impasto.files import file_digest

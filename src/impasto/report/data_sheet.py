@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from impasto.data.check import CheckResult, Finding
+from impasto.data.check.checking import CheckResult, Finding
+from impasto.data.check.duplicates import Pair
 from impasto.data.dataset import Sample
-from impasto.data.duplicates import Pair
 from impasto.report.data_words import TITLES, joined, sentence, split_names
 from impasto.report.sheet import Cell, spread
 from impasto.report.thumbnails import Thumbnails

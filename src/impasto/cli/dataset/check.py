@@ -21,7 +21,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look for leaks between splits, doubtful labels, shortcuts and oddities, before any score is believed."""
-    from impasto.data.check import check_dataset
+    from impasto.data.check.checking import check_dataset
 
     with progress_bar(quiet or as_json) as on_progress:
         result = check_dataset(folder, on_progress=on_progress)

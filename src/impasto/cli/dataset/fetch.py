@@ -44,8 +44,8 @@ def fetch(
     if name is None or output is None:
         missing = "name of a source" if name is None else "output folder"
         raise UsageError(f"no {missing} was given.", "impasto dataset fetch NAME -o OUT; --list shows the names.")
-    from impasto.data.catalogue import find_source
-    from impasto.data.fetch import FetchConfig, fetch_dataset
+    from impasto.data.fetch.catalogue import find_source
+    from impasto.data.fetch.fetching import FetchConfig, fetch_dataset
 
     source = find_source(name)
     hidden = quiet or as_json
@@ -62,7 +62,7 @@ def fetch(
 
 
 def _print_list(as_json: bool) -> None:
-    from impasto.data.catalogue import CATALOGUE
+    from impasto.data.fetch.catalogue import CATALOGUE
 
     if as_json:
         print_json([asdict(source) for source in CATALOGUE.values()])

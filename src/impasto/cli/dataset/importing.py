@@ -13,7 +13,7 @@ from impasto.runs import REJECTED_NAME
 from impasto.runtime import human_time
 
 if TYPE_CHECKING:
-    from impasto.data.import_records import ImportResult
+    from impasto.data.importing.records import ImportResult
 
 Classes = Annotated[
     list[str] | None,
@@ -61,9 +61,9 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Make one data set of downloads: each picture once, what is damaged set aside. Sources are left as they are."""
-    from impasto.data.import_records import ImportConfig
-    from impasto.data.importing import import_dataset
-    from impasto.data.labels import Columns
+    from impasto.data.importing.importing import import_dataset
+    from impasto.data.importing.labels import Columns
+    from impasto.data.importing.records import ImportConfig
 
     columns = Columns(path_column, label_column, split_column, group_column)
     renaming, named = tuple(_renaming(each) for each in rename or ()), tuple(classes or ())

@@ -11,7 +11,7 @@ from impasto.cli.console import AsJson, Quiet, Seed, print_json, print_table, pr
 from impasto.errors import UsageError
 
 if TYPE_CHECKING:
-    from impasto.data.splitting import SplitResult
+    from impasto.data.split.splitting import SplitResult
 
 
 def split(
@@ -51,7 +51,7 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Deal pictures to train, validation and test. What belongs together stays together; classes are spread evenly."""
-    from impasto.data.splitting import SplitConfig, split_dataset
+    from impasto.data.split.splitting import SplitConfig, split_dataset
 
     config = SplitConfig(
         fractions, _numbers(counts), folds, repeats, tuple(group_by or ()), group_regex, near_duplicates, seed
@@ -71,7 +71,7 @@ def split(
 
 
 def _numbers(text: str) -> tuple[int, int, int] | None:
-    from impasto.data.splits import REST
+    from impasto.data.split.splits import REST
 
     if not text:
         return None

@@ -50,8 +50,8 @@ def stylize(
     as_json: AsJson = False,
 ) -> None:
     """Repaint every photo in every style. Killed at any moment, the same command goes on where it stopped."""
-    from impasto.data.repaint import FolderPainter
-    from impasto.data.repaint_records import RepaintConfig
+    from impasto.data.repaint.records import RepaintConfig
+    from impasto.data.repaint.repainting import FolderPainter
     from impasto.style.config import DEFAULT_NETWORK, FastConfig, StylizeConfig, config_from, fast_config_from
 
     strengths = tuple(strength or ())

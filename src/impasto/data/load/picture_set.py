@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from impasto.caches import cache_folder
-from impasto.data.picture_cache import PictureCache, Place, open_pack
-from impasto.data.pictures import Preprocessing, Skipped, read_batches, read_picture
+from impasto.data.load.picture_cache import PictureCache, Place, open_pack
+from impasto.data.load.pictures import Preprocessing, Skipped, read_batches, read_picture
 from impasto.errors import ImpastoError
 from impasto.runtime import OnProgress, Progress, ignore_progress
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from impasto.data.check.duplicates import Pair, near_pairs
+from impasto.data.check.looks import Signatures, sign
+from impasto.data.check.probes import Probe, probe
 from impasto.data.dataset import Dataset, read_dataset
-from impasto.data.duplicates import Pair, near_pairs
 from impasto.data.grouping import connected
-from impasto.data.looks import Signatures, sign
-from impasto.data.probes import Probe, probe
 from impasto.encoders import AnyEncoder
 from impasto.errors import DataError
 from impasto.runtime import OnProgress, Stopwatch, ignore_progress

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from impasto.data.downloads import downloads_folder, make_folder, obtain
-from impasto.data.fetch_clients import fetch_from_kaggle, unpack_with_torchvision
-from impasto.data.fetch_hub import RowPicker
-from impasto.data.import_records import ImportConfig, ImportResult
-from impasto.data.importing import Origin, import_dataset, read_import
-from impasto.data.labels import Columns
-from impasto.data.public_source import PublicSource
-from impasto.data.remote import Download, RemoteFile
+from impasto.data.fetch.clients import fetch_from_kaggle, unpack_with_torchvision
+from impasto.data.fetch.downloads import downloads_folder, make_folder, obtain
+from impasto.data.fetch.from_hub import RowPicker
+from impasto.data.fetch.public_source import PublicSource
+from impasto.data.fetch.remote import Download, RemoteFile
+from impasto.data.importing.importing import Origin, import_dataset, read_import
+from impasto.data.importing.labels import Columns
+from impasto.data.importing.records import ImportConfig, ImportResult
 from impasto.errors import RunError, UnknownNameError, UsageError
 from impasto.runs import CONFIG_NAME, MANIFEST_NAME, digest, read_json, to_plain
 from impasto.runtime import OnProgress, human_bytes, ignore_progress

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from impasto.data.dataset import Dataset, Sample
-from impasto.data.repaint_records import RepaintConfig, Row
-from impasto.data.splits import grouped_split
+from impasto.data.repaint.records import RepaintConfig, Row
+from impasto.data.split.splits import grouped_split
 from impasto.errors import DataError, PictureError
 from impasto.images import Picture, find_pictures, open_picture
 from impasto.runs import digest

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from impasto.data.check.duplicates import near_pairs
+from impasto.data.check.looks import sign
 from impasto.data.dataset import Dataset, read_columns, read_dataset
-from impasto.data.duplicates import near_pairs
 from impasto.data.grouping import together
-from impasto.data.looks import sign
-from impasto.data.split_output import write_tables, write_trees
-from impasto.data.splits import counted_split, fold_splits, grouped_split, require_every_class
+from impasto.data.split.output import write_tables, write_trees
+from impasto.data.split.splits import counted_split, fold_splits, grouped_split, require_every_class
 from impasto.errors import UsageError
 from impasto.files import file_digests
 from impasto.runtime import OnProgress, derive_seed, ignore_progress

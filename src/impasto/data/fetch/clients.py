@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from impasto.data.public_source import PublicSource
-from impasto.data.remote import Download, verified
+from impasto.data.fetch.public_source import PublicSource
+from impasto.data.fetch.remote import Download, verified
 from impasto.errors import DataError, ResourceError
 from impasto.files import file_digest
 from impasto.runs import write_csv

@@ -1,7 +1,7 @@
 """Pictures that are nearly the same: copies that were scaled, compressed, recoloured, framed or cut.
 
 Pairs that an encoder takes for the same thing, or whose perceptual hashes nearly agree, are laid over each other and
-compared line by line (``impasto.data.alignment``).
+compared line by line (``impasto.data.check.alignment``).
 
 Similarities are computed block by block, so that memory grows with the number of pictures and not with its square; time
 grows with the square, and is a matrix product.
@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from impasto.data.alignment import has_lines, same_picture
-from impasto.data.looks import Signatures
+from impasto.data.check.alignment import has_lines, same_picture
+from impasto.data.check.looks import Signatures
 from impasto.runtime import one_core
 
 # Cosine of mean features from which two pictures are compared. The copies in five classes of Caltech-101 that are known

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.data.dataset import TABLE_NAME, Dataset
-from impasto.data.repaint_jobs import Job, Rejected, Source, plan_jobs, read_sources
-from impasto.data.repaint_records import COLUMNS, Estimate, RepaintConfig, RepaintResult, Row, sample_of
+from impasto.data.repaint.jobs import Job, Rejected, Source, plan_jobs, read_sources
+from impasto.data.repaint.records import COLUMNS, Estimate, RepaintConfig, RepaintResult, Row, sample_of
 from impasto.encoders import AnyEncoder
 from impasto.errors import DataError, ResourceError
 from impasto.files import file_digest

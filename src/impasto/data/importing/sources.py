@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from impasto.data.entries import Entry, require_honest, too_large, unsafe
-from impasto.data.parquet import PARQUET_SUFFIX, list_rows
+from impasto.data.importing.entries import Entry, require_honest, too_large, unsafe
+from impasto.data.importing.parquet import PARQUET_SUFFIX, list_rows
 from impasto.errors import DataError, ResourceError
 from impasto.images import PICTURE_SUFFIXES
 from impasto.runtime import free_disk, human_bytes

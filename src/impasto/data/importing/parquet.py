@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from impasto.data.entries import Entry, require_honest, too_large
+from impasto.data.importing.entries import Entry, require_honest, too_large
 from impasto.errors import DataError
 from impasto.files import atomic_path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from impasto.data.dataset import SPLIT_FOLDERS
-from impasto.data.entries import Entry
+from impasto.data.importing.entries import Entry
 from impasto.errors import DataError, UnknownNameError, UsageError
 from impasto.images import PICTURE_SUFFIXES
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from impasto.data.dataset import Dataset
-from impasto.data.labels import Columns
+from impasto.data.importing.labels import Columns
 from impasto.errors import UsageError
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from impasto._version import __version__
-from impasto.data.remote import Download, RemoteFile, verified
+from impasto.data.fetch.remote import Download, RemoteFile, verified
 from impasto.errors import DataError, ResourceError, UsageError
 from impasto.runs import write_json
 from impasto.runtime import OnProgress, Progress, Stopwatch, free_disk, human_bytes

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from impasto.data.augmentations import NONE, Augmentation
-from impasto.data.picture_set import Pictures
-from impasto.data.pictures import scaled
+from impasto.data.load.augmentations import NONE, Augmentation
+from impasto.data.load.picture_set import Pictures
+from impasto.data.load.pictures import scaled
 from impasto.errors import ImpastoError, ResourceError, UsageError
 from impasto.runtime import generator
 
@@ -59,7 +59,7 @@ class Loader:
     Use it in a ``with`` block, at whose end its processes end.
 
     Args:
-        pictures: what :func:`impasto.data.picture_set.read_pictures` returned.
+        pictures: what :func:`impasto.data.load.picture_set.read_pictures` returned.
         batch_size: pictures of a batch; the last of an epoch may have fewer.
         device: where the batches go.
         workers: processes that fetch pictures; 0 fetches in this one, None chooses. The batches are the same.

@@ -15,12 +15,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from impasto.data.dataset import TABLE_NAME, read_dataset
-from impasto.data.draw import Draw
-from impasto.data.entries import Entry
-from impasto.data.import_records import ImportConfig, ImportedRow, ImportResult, Rejected
-from impasto.data.labels import Columns, Marked, from_folders, from_names, from_rows, from_table, named_classes, renamed
-from impasto.data.sources import list_entries
-from impasto.data.verdicts import Journal, Verdict, judge, problem_of
+from impasto.data.importing.draw import Draw
+from impasto.data.importing.entries import Entry
+from impasto.data.importing.labels import (
+    Columns,
+    Marked,
+    from_folders,
+    from_names,
+    from_rows,
+    from_table,
+    named_classes,
+    renamed,
+)
+from impasto.data.importing.records import ImportConfig, ImportedRow, ImportResult, Rejected
+from impasto.data.importing.sources import list_entries
+from impasto.data.importing.verdicts import Journal, Verdict, judge, problem_of
 from impasto.errors import DataError, ResourceError, UsageError
 from impasto.files import file_digest, write_bytes
 from impasto.runs import MANIFEST_NAME, REJECTED_NAME, RunFolder, digest, read_json, write_csv

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from impasto.data.parquet import INFOS_NAME, PARQUET_SUFFIX, read_names
-from impasto.data.public_source import PublicSource
-from impasto.data.remote import RemoteFile
+from impasto.data.fetch.public_source import PublicSource
+from impasto.data.fetch.remote import RemoteFile
+from impasto.data.importing.parquet import INFOS_NAME, PARQUET_SUFFIX, read_names
 from impasto.errors import DataError
 from impasto.runs import read_json, write_json
 from impasto.runtime import OnProgress, Progress

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto._version import __version__
-from impasto.data.pictures import Preprocessing
+from impasto.data.load.pictures import Preprocessing
 from impasto.errors import ImpastoError
 from impasto.files import atomic_path
 from impasto.runs import digest

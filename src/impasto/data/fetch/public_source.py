@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from impasto.data.import_records import ImportConfig
-from impasto.data.remote import RemoteFile
+from impasto.data.fetch.remote import RemoteFile
+from impasto.data.importing.records import ImportConfig
 
 Transport = Literal["http", "torchvision", "hub", "kaggle"]
 

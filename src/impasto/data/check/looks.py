@@ -23,8 +23,8 @@ from torch import Tensor
 
 from impasto._version import __version__
 from impasto.caches import RowCache, cache_folder
-from impasto.data import alignment
-from impasto.data.alignment import sketch
+from impasto.data.check import alignment
+from impasto.data.check.alignment import sketch
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import PictureError
 from impasto.files import file_digests
@@ -73,7 +73,7 @@ class Signatures:
     Attributes:
         kept: positions of the readable ones in the list.
         features: N x D, of length 1.
-        sketches: N x 48 x 48 in half precision, see ``impasto.data.alignment``.
+        sketches: N x 48 x 48 in half precision, see ``impasto.data.check.alignment``.
         hashes: N x 64, +1 or -1 divided by 8, so of length 1, too.
         colours: N x 192, the pictures in 8 x 8 pixels, in 0..1.
         looks: of the files.

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from impasto.data.counted import Need, allot
 from impasto.data.dataset import SPLITS, Dataset
 from impasto.data.grouping import together
-from impasto.data.spreading import Array, Groups, spread
+from impasto.data.split.counted import Need, allot
+from impasto.data.split.spreading import Array, Groups, spread
 from impasto.errors import DataError, UsageError
 
 # How many pictures of a class a split gets: a number, or what the others leave.

@@ -15,13 +15,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.data.hub import Repository
-from impasto.data.import_records import ImportConfig
-from impasto.data.labels import named_classes
-from impasto.data.parquet import INFOS_NAME, PARQUET_SUFFIX, Shard, copy_rows, read_names
-from impasto.data.public_source import PublicSource
-from impasto.data.remote import Download, RemoteFile, verified
-from impasto.data.verdicts import Verdict, judge
+from impasto.data.fetch.hub import Repository
+from impasto.data.fetch.public_source import PublicSource
+from impasto.data.fetch.remote import Download, RemoteFile, verified
+from impasto.data.importing.labels import named_classes
+from impasto.data.importing.parquet import INFOS_NAME, PARQUET_SUFFIX, Shard, copy_rows, read_names
+from impasto.data.importing.records import ImportConfig
+from impasto.data.importing.verdicts import Verdict, judge
 from impasto.errors import DataError, ResourceError
 from impasto.runs import read_json, write_json
 from impasto.runtime import OnProgress, Progress, free_disk, human_bytes

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_matrix, csr_matrix, hstack, identity, kron
 
-from impasto.data.spreading import Array, Places
+from impasto.data.split.spreading import Array, Places
 from impasto.errors import DataError
 from impasto.runtime import derive_seed
 

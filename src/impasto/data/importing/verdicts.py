@@ -8,8 +8,8 @@ import json
 from dataclasses import astuple, dataclass
 from pathlib import Path, PurePosixPath
 
-from impasto.data.entries import Entry
-from impasto.data.labels import Marked
+from impasto.data.importing.entries import Entry
+from impasto.data.importing.labels import Marked
 from impasto.errors import PictureError
 from impasto.images import PICTURE_SUFFIXES, inspect_picture
 

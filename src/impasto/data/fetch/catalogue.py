@@ -6,9 +6,9 @@ published checksum, and the digest found is recorded in the data set's manifest.
 
 from __future__ import annotations
 
-from impasto.data.import_records import ImportConfig
-from impasto.data.public_source import PublicSource
-from impasto.data.remote import RemoteFile
+from impasto.data.fetch.public_source import PublicSource
+from impasto.data.fetch.remote import RemoteFile
+from impasto.data.importing.records import ImportConfig
 from impasto.errors import UnknownNameError
 
 _COCO_TERMS = "The consortium does not own the photos: Flickr's terms of use, and each photo's own licence."

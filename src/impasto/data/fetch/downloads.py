@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from impasto.caches import cache_folder
-from impasto.data.remote import Download, RemoteFile, verified
-from impasto.data.transfer import ANOTHER_FOLDER, Transfer
+from impasto.data.fetch.remote import Download, RemoteFile, verified
+from impasto.data.fetch.transfer import ANOTHER_FOLDER, Transfer
 from impasto.errors import RunError, UsageError
 from impasto.runtime import OnProgress, ignore_progress
 

@@ -1,0 +1,1 @@
+"""What is wrong with a data set: damaged files, near duplicates, shortcuts."""

@@ -1,0 +1,1 @@
+"""Public sources of pictures, and how their files come here."""

@@ -1,0 +1,1 @@
+"""Archives, folders and tables of others made into one labelled folder."""

@@ -1,0 +1,1 @@
+"""Repainting every picture of a folder in every style."""

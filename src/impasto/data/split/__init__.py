@@ -1,0 +1,1 @@
+"""Dealing pictures to splits and folds, groups kept together."""
