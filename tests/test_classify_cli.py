@@ -18,7 +18,8 @@ from classify_fixtures import paint, paint_classes, paint_splits
 from impasto.classify import TrainConfig
 from impasto.classify.config import NETWORK_ONLY
 from impasto.classify.models import DEFAULT_MODEL, MODELS
-from impasto.cli import classify, main
+from impasto.cli import main
+from impasto.cli.train import train
 from impasto.data.load.augmentations import KINDS, PRESETS
 
 NETWORK = ("--model", "r0-cnn", "--image-size", "24", "--batch-size", "4", "--epochs", "12", "--device", "cpu")
@@ -205,10 +206,10 @@ def test_errors_are_one_line_and_a_status(
 
 def test_help_names_the_models_and_the_settings_with_their_defaults() -> None:
     """The help is written without importing torch, so nothing but this keeps it true."""
-    hints = get_type_hints(classify.train, include_extras=True)
+    hints = get_type_hints(train, include_extras=True)
     options = {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
     assert all(name in options["model"].help for name in MODELS)
-    assert signature(classify.train).parameters["model"].default == DEFAULT_MODEL
+    assert signature(train).parameters["model"].default == DEFAULT_MODEL
     assert all(name in options["augment"].help for name in PRESETS)
     assert all(kind in options["labels"].help for kind in KINDS)
     for field in fields(TrainConfig):

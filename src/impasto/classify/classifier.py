@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from impasto.caches import cache_folder
 from impasto.classify.features import Extractor
-from impasto.classify.models import R0CNN, LinearHead, encoder_of
+from impasto.classify.models import R0CNN, LinearHead, OnFeatures, encoder_of
 from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
@@ -124,6 +124,17 @@ class Classifier:
         write_bytes(folder / MODEL_NAME, save(state))
         write_json(folder / CONFIG_NAME, self.config)
 
+    @torch.no_grad()
+    def logits(self, pictures: Tensor) -> Tensor:
+        """Return B x C logits, float64 on the CPU, of B x 3 x size x size pictures in 0..1."""
+        logits: Tensor = self.module()(pictures.to(self.device))
+        # In float64, so that probabilities close to 1 keep their order.
+        return logits.cpu().double()
+
+    def module(self) -> nn.Module:
+        """Return the whole way from pictures B x 3 x size x size in 0..1 to B x C logits, on ``device``."""
+        return self.network if self.encoder is None else OnFeatures(self.encoder, self.network)
+
     def predict(
         self,
         paths: Sequence[str | Path],
@@ -150,7 +161,7 @@ class Classifier:
         for batch in read_batches(paths, self.preprocessing, batch_size):
             found = {index: Prediction(paths[index], error=text) for index, text in batch.failures.items()}
             if batch.pictures:
-                rows = self._probabilities(scaled(batch.pictures))
+                rows = self._named(self.logits(scaled(batch.pictures)))
                 pairs = zip(batch.indices, rows, strict=True)
                 found |= {index: Prediction(paths[index], row) for index, row in pairs}
             predictions += [found[index] for index in sorted(found)]
@@ -163,7 +174,7 @@ class Classifier:
         folder = cache_folder("features") if cached else None
         extract = Extractor(encoder, self.preprocessing, self.device, folder, batch_size)
         features = extract(paths, file_digests(paths) if cached else [""] * len(paths), on_progress)
-        rows = iter(self._probabilities(features.values) if features.kept else ())
+        rows = iter(self._named(self._head(features.values)) if features.kept else ())
         errors = {skipped.path: skipped.reason for skipped in features.skipped}
         kept = set(features.kept)
         return [
@@ -172,9 +183,11 @@ class Classifier:
         ]
 
     @torch.no_grad()
-    def _probabilities(self, inputs: Tensor) -> list[dict[str, float]]:
-        # In float64, so that probabilities close to 1 keep their order.
-        logits = self.network(inputs.to(self.device)).cpu().double()
+    def _head(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.network(features.to(self.device))
+        return logits.cpu().double()
+
+    def _named(self, logits: Tensor) -> list[dict[str, float]]:
         return [dict(zip(self.classes, row, strict=True)) for row in logits.softmax(1).tolist()]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from impasto.encoders import AnyEncoder
 from impasto.errors import UnknownNameError, UsageError
 
 DEFAULT_MODEL = "frozen:impasto-vgg"
@@ -69,6 +70,24 @@ def glorot_(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.xavier_uniform_(module.weight, generator=generator)
             assert module.bias is not None
             nn.init.zeros_(module.bias)
+
+
+class OnFeatures(nn.Module):
+    """A frozen encoder and its head as one network.
+
+    Shape:
+        input B x 3 x S x S, RGB in 0..1; output B x ``classes`` logits.
+    """
+
+    def __init__(self, encoder: AnyEncoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.head(self.encoder.features(pictures))
+        return logits
 
 
 class LinearHead(nn.Module):
