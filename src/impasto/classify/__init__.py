@@ -12,9 +12,10 @@ from impasto.classify.config import TrainConfig
 from impasto.classify.evaluate import Evaluation, evaluate
 from impasto.classify.features import Extractor, Features
 from impasto.classify.models import DEFAULT_MODEL, MODELS
-from impasto.classify.statistics import ClassScore, Confusion, Proportion, wilson
+from impasto.classify.statistics import ClassScore, Confusion
 from impasto.classify.train import TrainResult, train
 from impasto.data.load.pictures import Preprocessing, Skipped
+from impasto.statistics import Proportion, wilson
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2 import Environment
 
-from impasto.classify.statistics import Proportion
 from impasto.data.load.augmentations import Augmentation
+from impasto.statistics import Proportion
 
 CARD_NAME = "README.md"
 

@@ -8,51 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
-from impasto.errors import UsageError
-
-
-def wilson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson (1927) interval of a proportion of ``k`` in ``n``, both ends in 0..1.
-
-    Raises:
-        UsageError: ``n`` below 1, or ``k`` outside 0..n.
-
-    >>> [round(end, 3) for end in wilson(50, 60)]
-    [0.72, 0.907]
-    """
-    if not 0 <= k <= n or n < 1:
-        raise UsageError(f"{k} of {n} is no proportion.")
-    low, high = binomtest(k, n).proportion_ci(confidence, method="wilson")
-    # Rounding can leave the ends of 0/n and n/n a last digit on the wrong side.
-    return min(float(low), k / n), max(float(high), k / n)
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """``k`` of ``n``, printed with its interval.
-
-    >>> print(Proportion(50, 60))
-    50/60 = 83.3 % [72.0, 90.7]
-    """
-
-    k: int
-    n: int
-
-    @property
-    def value(self) -> float:
-        """``k / n``."""
-        return self.k / self.n
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval."""
-        return wilson(self.k, self.n)
-
-    def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.k}/{self.n} = {self.value:.1%} [{low * 100:.1f}, {high * 100:.1f}]".replace("%", " %")
+from impasto.statistics import Proportion as Proportion
+from impasto.statistics import wilson as wilson
 
 
 @dataclass(frozen=True)

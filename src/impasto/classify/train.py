@@ -20,7 +20,6 @@ from impasto.classify.fit_head import PENALTIES, fit_head
 from impasto.classify.fit_network import fit_network
 from impasto.classify.models import R0CNN, glorot_
 from impasto.classify.prepare import describe, read_hashed, with_splits, write_split
-from impasto.classify.statistics import Proportion
 from impasto.data.dataset import Dataset, Sample
 from impasto.data.load.augmentations import Augmentation, kind_of_labels
 from impasto.data.load.loaders import Loader, Side
@@ -31,6 +30,7 @@ from impasto.errors import DataError, RunError, UsageError
 from impasto.files import write_text
 from impasto.runs import MANIFEST_NAME, RunFolder, read_json
 from impasto.runtime import OnProgress, choose_device, generator, ignore_progress
+from impasto.statistics import Proportion
 
 PROCEDURE = "train"
 

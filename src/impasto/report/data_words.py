@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from impasto.classify.statistics import wilson
 from impasto.data.check.checking import FEW, LONG, TINY, UNEVEN, CheckResult, Finding
 from impasto.data.check.probes import FOLDS, Probe
 from impasto.data.dataset import SPLITS, Dataset
 from impasto.report.wording import NBSP, listing, percent, plural
+from impasto.statistics import wilson
 
 # What a finding of each kind is called, and what it means for a score.
 TITLES = {

@@ -1,0 +1,23 @@
+"""Statistics of right and wrong answers: proportions, bootstrap intervals, paired comparisons. Numbers only, no torch.
+
+>>> from impasto.statistics import Proportion, mcnemar
+>>> print(Proportion(50, 60))
+50/60 = 83.3 % [72.0, 90.7]
+>>> round(mcnemar([True] * 8 + [False], [True] * 3 + [False] * 5 + [True]).p, 3)
+0.219
+"""
+
+from impasto.statistics.bootstrap import bootstrap_interval
+from impasto.statistics.paired import CorrectedT, McNemar, corrected_t, mcnemar
+from impasto.statistics.proportion import Proportion, counts_behind, wilson
+
+__all__ = [
+    "CorrectedT",
+    "McNemar",
+    "Proportion",
+    "bootstrap_interval",
+    "corrected_t",
+    "counts_behind",
+    "mcnemar",
+    "wilson",
+]
