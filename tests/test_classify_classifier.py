@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from classify_fixtures import FakeEncoder, paint, paint_splits
 from impasto.classify import Classifier, TrainConfig, train
+from impasto.classify.judge.calibration import calibrate
 from impasto.errors import RunError, UsageError, WrongWeightsError
 
 
@@ -213,3 +216,28 @@ def test_a_lent_encoder_is_not_changed(frozen_run: Path, data: Path) -> None:
     encoder = FakeEncoder().train()
     load(frozen_run, encoder).predict(sorted(data.rglob("*.png")))
     assert encoder.training
+
+
+def test_a_temperature_is_saved_and_changes_how_sure_it_is_but_no_answer(
+    data: Path, network_run: Path, tmp_path: Path
+) -> None:
+    pictures = sorted((data / "test").rglob("*.png"))
+    (network_run / "calibration.json").unlink(missing_ok=True)
+    plain = load(network_run)
+    labels = torch.arange(8) % 2
+    calibration = calibrate(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), labels)
+    plain.calibration = replace(calibration, temperature=3.0)
+    plain.save(tmp_path / "warm")
+    warm = load(tmp_path / "warm")
+    assert (plain.temperature, warm.temperature, load(network_run).temperature) == (3.0, 3.0, 1.0)
+    for cold, hot in zip(load(network_run).predict(pictures), warm.predict(pictures), strict=True):
+        assert hot.label == cold.label
+        odds = [math.log(item.probabilities["red"] / item.probabilities["blue"]) for item in (cold, hot)]
+        assert odds[0] == pytest.approx(3 * odds[1])
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"temperature": 0}', "null"])
+def test_a_damaged_calibration_is_no_calibration(network_run: Path, text: str) -> None:
+    (network_run / "calibration.json").write_text(text)
+    with pytest.raises(RunError, match=r"calibration\.json is damaged"):
+        load(network_run)

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from impasto.caches import cache_folder
 from impasto.classify.features import Extractor
+from impasto.classify.judge.calibration import CALIBRATION_NAME, Calibration
 from impasto.classify.models import R0CNN, LinearHead, OnFeatures, encoder_of
 from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
-from impasto.errors import UnknownNameError, UsageError, WrongWeightsError
+from impasto.errors import RunError, UnknownNameError, UsageError, WrongWeightsError
 from impasto.files import file_digests, write_bytes
 from impasto.runs import CONFIG_NAME, read_json, to_plain, write_json
 from impasto.runtime import OnProgress, Progress, choose_device, ignore_progress
@@ -63,6 +64,7 @@ class Classifier:
         network: the network, or the head of a frozen encoder, on ``device``.
         encoder: the frozen encoder on ``device``, None for a network that sees pixels.
         device: where both are.
+        calibration: how probabilities are made from logits; None for a plain softmax.
 
     >>> classifier = Classifier.load("run")                                   # doctest: +SKIP
     >>> classifier.predict(["photo.jpg"])[0].top(2)                           # doctest: +SKIP
@@ -75,6 +77,7 @@ class Classifier:
         network: nn.Module,
         encoder: AnyEncoder | None = None,
         device: torch.device | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.config = dict(to_plain(config))
         self.classes: tuple[str, ...] = tuple(config["classes"])
@@ -82,6 +85,12 @@ class Classifier:
         self.network = network.eval()
         self.encoder = encoder
         self.device = device or torch.device("cpu")
+        self.calibration = calibration
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax: 1 for a classifier that was not calibrated."""
+        return self.calibration.temperature if self.calibration else 1.0
 
     @classmethod
     def load(
@@ -98,13 +107,13 @@ class Classifier:
         again.
 
         Args:
-            folder: holds ``config.json`` and ``model.safetensors``.
+            folder: holds ``config.json`` and ``model.safetensors``, and ``calibration.json`` if it was calibrated.
             device: auto, cpu, cuda, cuda:1, mps.
             weights: a file with the encoder's weights, if they have moved since the training.
             encoder: the encoder, already loaded and on ``device``; lent.
 
         Raises:
-            RunError: no ``config.json``, or a damaged one.
+            RunError: no ``config.json``, or a damaged one; a damaged ``calibration.json``.
             WrongWeightsError: no model, a damaged one, or one of another shape; other encoder weights.
             MissingWeightsError: the encoder's weights cannot be found.
         """
@@ -116,13 +125,15 @@ class Classifier:
         elif encoder is not None or weights is not None:
             raise UsageError(f"the model in {folder} has no encoder.", "Leave the weights out.")
         network = _fill(folder / MODEL_NAME, config)
-        return cls(config, network.to(place), encoder, place)
+        return cls(config, network.to(place), encoder, place, _read_calibration(folder))
 
     def save(self, folder: Path) -> None:
-        """Write ``model.safetensors`` and ``config.json``; each is whole or absent."""
+        """Write ``model.safetensors``, ``config.json`` and any ``calibration.json``; each is whole or absent."""
         state = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
         write_bytes(folder / MODEL_NAME, save(state))
         write_json(folder / CONFIG_NAME, self.config)
+        if self.calibration:
+            write_json(folder / CALIBRATION_NAME, self.calibration.record())
 
     @torch.no_grad()
     def logits(self, pictures: Tensor) -> Tensor:
@@ -188,7 +199,7 @@ class Classifier:
         return logits.cpu().double()
 
     def _named(self, logits: Tensor) -> list[dict[str, float]]:
-        return [dict(zip(self.classes, row, strict=True)) for row in logits.softmax(1).tolist()]
+        return [dict(zip(self.classes, row, strict=True)) for row in (logits / self.temperature).softmax(1).tolist()]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -207,6 +218,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not is_sound:
         raise WrongWeightsError(f"{path} describes no classifier.", "Give a folder that `impasto train` wrote.")
     return dict(config)
+
+
+def _read_calibration(folder: Path) -> Calibration | None:
+    path = folder / CALIBRATION_NAME
+    if not path.is_file():
+        return None
+    try:
+        return Calibration.from_record(read_json(path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged.", "Train the model again.") from error
 
 
 def _find_encoder(config: Mapping[str, Any], weights: str | Path | None) -> AnyEncoder:
