@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import pytest
 
 from classify_fixtures import paint, paint_classes, paint_splits
 from impasto.classify import TrainConfig
-from impasto.classify.config import NETWORK_ONLY
 from impasto.classify.models import DEFAULT_MODEL, MODELS
 from impasto.cli import main
 from impasto.cli.train import train
@@ -103,49 +101,6 @@ def test_train_as_json_and_again_at_once(trained: Impasto) -> None:
     assert (result.err, Path("run/model.safetensors").stat().st_mtime_ns) == ("", stamp)
 
 
-def test_predictions_as_csv_and_json(trained: Impasto) -> None:
-    pictures = sorted(Path("data/test/blue").iterdir())
-    rows = list(csv.DictReader(trained("predict", "run", *pictures, "--format", "csv", "-q").out.splitlines()))
-    assert [(row["path"], row["rank"], row["label"]) for row in rows[:2]] == [
-        (str(pictures[0]), "1", "blue"),
-        (str(pictures[0]), "2", "red"),
-    ]
-    assert len(rows) == 2 * len(pictures)
-    for form in (("--json",), ("--format", "json", "-q")):
-        records = json.loads(trained("predict", "run", *pictures, "--top", 1, *form).out)
-        assert [item["path"] for item in records] == list(map(str, pictures))
-        assert [[best["label"] for best in item["top"]] for item in records] == [["blue"]] * 5
-        assert records[0]["top"][0]["probability"] == pytest.approx(float(rows[0]["probability"]), abs=1e-6)
-
-
-def test_files_folders_and_patterns_are_each_taken_once(trained: Impasto) -> None:
-    red = sorted(Path("data/test/red").iterdir())
-    paint(Path("odd[1].png"), "red", 1)
-    result = trained("predict", "run", red[0], "data/test/red", "data/test/*/*.png", "odd[1].png", "--json")
-    paths = [item["path"] for item in json.loads(result.out)]
-    assert len(paths) == len(set(paths)) == 11
-    assert paths[0] == str(red[0])
-    assert paths[-1] == "odd[1].png"
-
-
-def test_unreadable_pictures_are_reported_and_the_rest_goes_on(trained: Impasto) -> None:
-    Path("bad.png").write_bytes(b"?")
-    good = min(Path("data/test/red").iterdir())
-    result = trained("predict", "run", "bad.png", good, "absent.png", "--json")
-    assert result.code == 0
-    assert len(json.loads(result.out)) == 1
-    assert [line.split()[0] for line in result.err.splitlines()] == ["bad.png", "absent.png"]
-    assert trained("predict", "run", "bad.png").code == 1
-
-
-def test_no_pictures_at_all(trained: Impasto) -> None:
-    Path("empty").mkdir()
-    for argument in ("empty", "*.jpeg"):
-        result = trained("predict", "run", argument)
-        assert result.code == 1
-        assert f"no pictures in {argument}" in result.err
-
-
 def test_left_out_and_leaked_pictures_are_told(trained: Impasto) -> None:
     Path("data/test/red/broken.png").write_bytes(b"?")
     copied = min(Path("data/train/red").iterdir())
@@ -189,9 +144,6 @@ def test_class_names_are_no_markup(impasto: Impasto) -> None:
         (("train", "data"), 2, "--output"),
         (("evaluate", "run", "data", "--split", "tets"), 2, "unknown split"),
         (("evaluate", "data", "data"), 1, "config.json does not exist"),
-        (("predict", "run", "x.png", "--format", "xml"), 2, "xml"),
-        (("predict", "run", "x.png", "--top", "0"), 2, "--top"),
-        (("predict", "run"), 2, "PICTURES"),
     ],
 )
 def test_errors_are_one_line_and_a_status(

@@ -16,14 +16,22 @@ from safetensors.torch import load_file
 
 from classify_fixtures import FakeEncoder, paint, paint_classes, paint_splits
 from impasto.classify import Classifier, Proportion, TrainConfig, TrainResult, evaluate, train
-from impasto.classify.fit_head import PENALTIES, fit_head
+from impasto.classify.fit.head import PENALTIES, solve_head
 from impasto.data.load.loaders import Loader, Side
 from impasto.data.load.picture_set import read_pictures
 from impasto.errors import DataError, NumericalError, RunError, UnknownNameError, UsageError
 from impasto.files import file_digests
 from impasto.runtime import Progress
 
-FILES = {"config.json", "model.safetensors", "curves.csv", "split.csv", "README.md", "manifest.json"}
+FILES = {
+    "config.json",
+    "model.safetensors",
+    "calibration.json",
+    "curves.csv",
+    "split.csv",
+    "README.md",
+    "manifest.json",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -318,7 +326,7 @@ def test_the_head_is_scikit_learns_regression(classes: int) -> None:
     labels = torch.arange(60) % classes
     features = torch.randn(60, 5, generator=draw) * 3 + labels[:, None] * torch.tensor([1.0, 0, 2, -1, 0])
     features[:, 4] = 7  # a feature that never changes
-    head, points, best = fit_head((features, labels), (features[:30], labels[:30]), classes)
+    head, points, best = solve_head((features[None], labels), (features[:30], labels[:30]), classes)
     deviation = features.std(0, correction=0)
     deviation[4] = 1
     standard = (features - features.mean(0)) / deviation

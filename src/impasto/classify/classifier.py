@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from impasto.caches import cache_folder
 from impasto.classify.features import Extractor
 from impasto.classify.judge.calibration import CALIBRATION_NAME, Calibration
-from impasto.classify.models import R0CNN, LinearHead, OnFeatures, encoder_of
+from impasto.classify.models import OnFeatures, empty_network, grid_of, parse_model
 from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import RunError, UnknownNameError, UsageError, WrongWeightsError
@@ -119,11 +119,11 @@ class Classifier:
         """
         folder, place = Path(folder), choose_device(device)
         config = _read_config(folder)
-        if config["encoder"] is not None:
+        if parse_model(config["model"]).kind == "frozen":
             encoder = encoder or _find_encoder(config, weights).to(place)
             _check_encoder(folder, config, encoder)
         elif encoder is not None or weights is not None:
-            raise UsageError(f"the model in {folder} has no encoder.", "Leave the weights out.")
+            raise UsageError(f"the model in {folder} has no frozen encoder.", "Leave the weights out.")
         network = _fill(folder / MODEL_NAME, config)
         return cls(config, network.to(place), encoder, place, _read_calibration(folder))
 
@@ -183,7 +183,7 @@ class Classifier:
         self, encoder: AnyEncoder, paths: list[Path], batch_size: int, cached: bool, on_progress: OnProgress
     ) -> list[Prediction]:
         folder = cache_folder("features") if cached else None
-        extract = Extractor(encoder, self.preprocessing, self.device, folder, batch_size)
+        extract = Extractor(encoder, self.preprocessing, self.device, folder, batch_size, grid_of(self.network))
         features = extract(paths, file_digests(paths) if cached else [""] * len(paths), on_progress)
         rows = iter(self._named(self._head(features.values)) if features.kept else ())
         errors = {skipped.path: skipped.reason for skipped in features.skipped}
@@ -206,7 +206,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_NAME
     config = read_json(path)
     try:
-        has_encoder = encoder_of(config["model"]) is not None
+        has_encoder = parse_model(config["model"]).encoder is not None
         is_sound = (
             isinstance(config["preprocessing"], dict)
             and isinstance(config["encoder"], dict if has_encoder else type(None))
@@ -231,7 +231,7 @@ def _read_calibration(folder: Path) -> Calibration | None:
 
 
 def _find_encoder(config: Mapping[str, Any], weights: str | Path | None) -> AnyEncoder:
-    name = encoder_of(config["model"])
+    name = parse_model(config["model"]).encoder
     assert name is not None
     return load_encoder(name, weights=weights or config.get("weights"), seed=config.get("seed", 0))
 
@@ -250,13 +250,7 @@ def _check_encoder(folder: Path, config: Mapping[str, Any], encoder: AnyEncoder)
 def _fill(path: Path, config: Mapping[str, Any]) -> nn.Module:
     """Return the network that ``config`` describes, with the tensors of ``path``."""
     state = _read_tensors(path)
-    classes = len(config["classes"])
-    with torch.device("meta"):
-        network = (
-            R0CNN(classes, Preprocessing.from_record(config["preprocessing"]).size)
-            if config["encoder"] is None
-            else LinearHead(state["mean"].numel() if "mean" in state else 1, classes)
-        )
+    network = empty_network(config, state)
     wanted = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
     if wanted != {name: (value.shape, value.dtype) for name, value in state.items()}:
         raise WrongWeightsError(f"{path} does not fit the model in {CONFIG_NAME} beside it.", "Train it again.")

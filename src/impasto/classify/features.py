@@ -1,20 +1,23 @@
-"""Features of a frozen encoder, computed once for each picture and kept in a cache on disk.
+"""Features of a frozen encoder, computed once for each picture and each view, and kept in a cache on disk.
 
-A cache belongs to one encoder (by the digest of its weights), one preprocessing, one kind of device and one version of
-impasto.
+A cache belongs to one encoder (by the digest of its weights), one preprocessing, one kind of device, one grid, one
+view and one version of impasto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from impasto._version import __version__
 from impasto.caches import RowCache
+from impasto.data.load.augmentations import Augmentation
+from impasto.data.load.picture_set import Pictures
 from impasto.data.load.pictures import Preprocessing, Skipped, read_batches, scaled
 from impasto.encoders import AnyEncoder
 from impasto.errors import NumericalError
@@ -49,6 +52,7 @@ class Extractor:
         device: where the encoder is.
         folder: where features are kept; None keeps none.
         batch_size: pictures that go through the encoder together.
+        grid: over how fine a grid its last layer is averaged, see :meth:`impasto.encoders.Encoder.pooled`.
     """
 
     encoder: AnyEncoder
@@ -56,9 +60,10 @@ class Extractor:
     device: torch.device
     folder: Path | None = None
     batch_size: int = 32
+    grid: int = 1
 
-    def cache(self) -> RowCache | None:
-        """Return the cache of exactly these features."""
+    def cache(self, view: Mapping[str, Any] | None = None) -> RowCache | None:
+        """Return the cache of exactly these features; ``view`` says how pictures are changed before."""
         if self.folder is None:
             return None
         key = {
@@ -66,8 +71,9 @@ class Extractor:
             "encoder": self.encoder.identity(),
             "preprocessing": self.preprocessing.record(),
             "device": self.device.type,
+            "grid": self.grid,
         }
-        return RowCache(self.folder, key)
+        return RowCache(self.folder, {**key, "view": view} if view else key)
 
     def __call__(
         self, paths: Sequence[Path], hashes: Sequence[str], on_progress: OnProgress = ignore_progress
@@ -106,13 +112,81 @@ class Extractor:
                 {chunk[index]: reason for index, reason in batch.failures.items()},
             )
 
+    def views(
+        self,
+        pictures: Pictures,
+        hashes: Sequence[str],
+        augmentation: Augmentation,
+        *,
+        seed: int,
+        count: int,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Tensor:
+        """Return the features of ``count`` augmented views of each picture: ``count`` x N x D float32 on the CPU.
+
+        How view v of a picture is changed depends on ``seed``, v and the bytes of its file, and not on where it stands
+        in the list, so that other data sets with the same picture find its views in the cache.
+
+        Args:
+            pictures: N decoded pictures.
+            hashes: the SHA-256 of the file of each, 64 hexadecimal digits.
+            augmentation: how they are changed.
+            seed: of what is drawn.
+            count: how many views.
+            on_progress: told after every batch.
+
+        Raises:
+            NumericalError: the encoder returns NaN or infinity.
+        """
+        step = _Steps(on_progress, count * len(hashes))
+        return torch.stack(
+            [self._view(pictures, hashes, augmentation, seed, view, step) for view in range(1, count + 1)]
+        )
+
+    def _view(
+        self, pictures: Pictures, hashes: Sequence[str], augmentation: Augmentation, seed: int, view: int, step: _Steps
+    ) -> Tensor:
+        cache = self.cache({"augment": augmentation.name, "seed": seed, "view": view})
+        rows = cache.read(hashes) if cache else {}
+        missing = [index for index, key in enumerate(hashes) if key not in rows]
+        step.add(len(hashes) - len(missing))
+        for chunk in _chunks(missing):
+            new: dict[str, Tensor] = {}
+            for start in range(0, len(chunk), self.batch_size):
+                indices = chunk[start : start + self.batch_size]
+                keys = [hashes[index] for index in indices]
+                batch, places = scaled(pictures.batch(indices)), [int(key[:15], 16) for key in keys]
+                changed = augmentation(batch, seed=seed, epoch=view, indices=places)
+                new |= zip(keys, self._encode(changed), strict=True)
+                step.add(len(indices))
+            rows |= new
+            if cache:
+                cache.add(new)
+        return torch.stack([rows[key] for key in hashes])
+
     def _forward(self, pictures: list[Tensor]) -> list[Tensor]:
+        return list(self._encode(scaled(pictures)))
+
+    def _encode(self, batch: Tensor) -> Tensor:
         with torch.no_grad():
-            values = self.encoder.features(scaled(pictures).to(self.device)).float().cpu()
+            values = self.encoder.features(batch.to(self.device), self.grid).float().cpu()
         if not bool(values.isfinite().all()):
             name = self.encoder.name
             raise NumericalError(f"the features of {name} are NaN or infinite.", "Are these its weights?")
-        return list(values)
+        return values
+
+
+@dataclass
+class _Steps:
+    """Counts what is done of all views and tells."""
+
+    on_progress: OnProgress
+    total: int
+    done: int = 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        self.on_progress(Progress("views", self.done, self.total))
 
 
 def _chunks(indices: list[int]) -> Iterator[list[int]]:

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from impasto.caches import cache_folder
 from impasto.classify.card import CARD_NAME, card
 from impasto.classify.classifier import Classifier
 from impasto.classify.config import TrainConfig
-from impasto.classify.curves import CurvePoint, write_curves
-from impasto.classify.features import Extractor
-from impasto.classify.fit_head import PENALTIES, fit_head
-from impasto.classify.fit_network import fit_network
-from impasto.classify.models import R0CNN, glorot_
+from impasto.classify.fit.board import open_board
+from impasto.classify.fit.curves import CurvePoint, write_curves
+from impasto.classify.fit.head import PENALTIES
+from impasto.classify.fit.processes import Crew, crew
+from impasto.classify.fit.state import STATE_NAME
+from impasto.classify.judge.calibration import calibrate
 from impasto.classify.prepare import describe, read_hashed, with_splits, write_split
-from impasto.data.dataset import Dataset, Sample
+from impasto.classify.teach import Task, Taught, teach
+from impasto.data.dataset import Dataset
 from impasto.data.load.augmentations import Augmentation, kind_of_labels
-from impasto.data.load.loaders import Loader, Side
-from impasto.data.load.picture_set import read_pictures
 from impasto.data.load.pictures import Preprocessing, Skipped
 from impasto.encoders import AnyEncoder, load_encoder
-from impasto.errors import DataError, RunError, UsageError
+from impasto.errors import RunError, UsageError
 from impasto.files import write_text
 from impasto.runs import MANIFEST_NAME, RunFolder, read_json
-from impasto.runtime import OnProgress, choose_device, generator, ignore_progress
-from impasto.statistics import Proportion
+from impasto.runtime import OnProgress, ignore_progress
+from impasto.statistics.proportion import Proportion
 
 PROCEDURE = "train"
+BOARD_NAME = "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -67,15 +65,19 @@ def train(
 ) -> TrainResult:
     """Train a classifier and write it to the folder ``output``.
 
-    The folder holds ``config.json``, ``model.safetensors``, ``curves.csv``, ``split.csv``, ``README.md`` and, last,
-    ``manifest.json``. A finished run of the same configuration on the same files is not repeated; an unfinished
-    one begins again. The same seed on the same machine gives the same bytes of ``model.safetensors``.
+    The folder holds ``config.json``, ``model.safetensors``, ``calibration.json``, ``curves.csv``, ``split.csv``,
+    ``README.md`` and, last, ``manifest.json``. A finished run of the same configuration on the same files is not
+    repeated; an unfinished one goes on where it was. The same seed on the same machine gives the same bytes of
+    ``model.safetensors``, interrupted or not.
+
+    Under torchrun, all processes teach one network, see :mod:`impasto.classify.fit.processes`.
 
     Args:
         config: what to train, on what.
         output: a new folder, or that of the same run.
         on_progress: told of hashing, features or reading, and training.
-        encoder: the frozen encoder, already loaded and on the device; lent. None loads it by its name.
+        encoder: the encoder, already loaded and on the device; lent, unless it is fine-tuned. None loads it by its
+            name.
 
     Raises:
         DataError: splits or classes that cannot serve.
@@ -85,137 +87,104 @@ def train(
     """
     if output.resolve().is_relative_to(config.data.resolve()):
         raise UsageError(f"{output} lies inside the data set.", "Choose an output folder outside it.")
-    _check_lent(config, encoder)
-    config = _with_labels(config)
-    device = choose_device(config.device)
-    dataset = with_splits(read_hashed(config.data, on_progress), config.seed)
-    if config.encoder is not None and encoder is None:
-        encoder = load_encoder(config.encoder, weights=config.weights, seed=config.seed).to(device)
-    run = RunFolder(output, _run_config(config, dataset, encoder), PROCEDURE)
-    if not run.finished:
-        if encoder is None:
-            learned = _teach_network(config, dataset, device, on_progress)
-        else:
-            learned = _teach_head(dataset, encoder, device, on_progress)
-        _write(run, dataset, learned, device)
+    if encoder is not None and encoder.name != config.encoder:
+        raise UsageError(f"the model {config.model} was given the encoder {encoder.name}.")
+    settings = _settings(config)
+    with crew(config.device) as team:
+        told = on_progress if team.leads else ignore_progress
+        dataset = with_splits(read_hashed(config.data, told), config.seed)
+        if config.encoder is not None and encoder is None:
+            encoder = load_encoder(config.encoder, weights=config.weights, seed=config.seed)
+            encoder = encoder.to(team.device)
+        size = config.image_size or config.name.image_size() or (encoder.input_size if encoder else 224)
+        run = _open(output, _run_config(config, settings, dataset, encoder, size), team)
+        if not run.finished:
+            with _log(run, config, team) as on_epoch:
+                task = Task(config, settings, dataset, Preprocessing(size), team, run.path / STATE_NAME, told, on_epoch)
+                _do(task, run, encoder)
+        team.wait()
     return _result(run)
 
 
-def _check_lent(config: TrainConfig, encoder: AnyEncoder | None) -> None:
-    if encoder is not None and encoder.name != config.encoder:
-        raise UsageError(f"the model {config.model} was given the encoder {encoder.name}.")
-
-
-def _with_labels(config: TrainConfig) -> TrainConfig:
+def _settings(config: TrainConfig) -> dict[str, Any]:
     """Say what the classes stand for, and refuse an augmentation that makes such labels untrue."""
-    if config.encoder is not None:
-        return config
     labels = config.labels or kind_of_labels(config.data)
     if not config.insist:
-        Augmentation(config.augment).check(labels)
-    return replace(config, labels=labels)
+        Augmentation(config.augmentation).check(labels)
+    return {**config.effective(), "labels": labels}
 
 
-def _run_config(config: TrainConfig, dataset: Dataset, encoder: AnyEncoder | None) -> dict[str, Any]:
-    """Return what ``config.json`` holds. Device and workers are not part of it: they are means and no ends."""
-    means = ("data", "device", "workers")
-    settings = {name: getattr(config, name) for name in config.settings() if name not in means}
-    size = config.image_size if encoder is None else encoder.input_size
+def _run_config(
+    config: TrainConfig, settings: dict[str, Any], dataset: Dataset, encoder: AnyEncoder | None, size: int
+) -> dict[str, Any]:
+    """Return what ``config.json`` holds."""
     return {
         **settings,
         "classes": dataset.classes,
         "preprocessing": Preprocessing(size).record(),
         "encoder": None if encoder is None else encoder.identity(),
-        **({} if encoder is None else {"penalties": PENALTIES}),
+        **({} if config.recipe else {"penalties": PENALTIES}),
         "data": describe(dataset),
     }
 
 
-@dataclass(frozen=True)
-class _Readable:
-    """Pictures of train and validation that could be read: class indices, and which of them are in train."""
-
-    labels: Tensor
-    is_train: Tensor
-    skipped: tuple[Skipped, ...]
-
-    @property
-    def sides(self) -> tuple[Tensor, Tensor]:
-        """The positions of train's pictures and of validation's."""
-        return self.is_train.nonzero().flatten(), (~self.is_train).nonzero().flatten()
+def _open(output: Path, config: dict[str, Any], team: Crew) -> RunFolder:
+    """Open the run folder: the first process makes it, the others find it."""
+    if not team.leads:
+        team.wait()
+    run = RunFolder(output, config, PROCEDURE)
+    if team.leads:
+        team.wait()
+    team.wait()
+    return run
 
 
-@dataclass(frozen=True)
-class _Learned:
-    network: nn.Module
-    points: list[CurvePoint]
-    best: CurvePoint
-    readable: _Readable
+@contextlib.contextmanager
+def _log(run: RunFolder, config: TrainConfig, team: Crew) -> Iterator[Callable[[CurvePoint], None]]:
+    """Yield what writes a row of ``curves.csv``, and of TensorBoard's files if they are wanted, while it happens."""
+    if not team.leads:
+        yield lambda _: None
+        return
+    points: list[CurvePoint] = []
+    with contextlib.ExitStack() as open_files:
+        board = open_files.enter_context(open_board(run.path / BOARD_NAME)) if config.tensorboard else None
+
+        def note(point: CurvePoint) -> None:
+            points.append(point)
+            write_curves(run.path, points)
+            if board:
+                board(point)
+
+        yield note
 
 
-def _teach_head(dataset: Dataset, encoder: AnyEncoder, device: torch.device, on_progress: OnProgress) -> _Learned:
-    extract = Extractor(encoder, Preprocessing(encoder.input_size), device, cache_folder("features"))
-    samples = _taught(dataset)
-    features = extract([item.path for item in samples], [item.sha256 for item in samples], on_progress)
-    readable = _readable(dataset, features.kept, features.skipped)
-    train, validation = ((features.values[rows], readable.labels[rows]) for rows in readable.sides)
-    return _Learned(*fit_head(train, validation, len(dataset.classes), on_progress), readable)
+def _do(task: Task, run: RunFolder, encoder: AnyEncoder | None) -> None:
+    """Teach, and write everything a model folder holds; the manifest, which makes it valid, comes last."""
+    if task.config.name.kind == "frozen" and not task.crew.leads:
+        return  # features are computed once, and heads learn in seconds
+    taught = teach(task, encoder)
+    if task.crew.leads:
+        _write(run, task, taught)
 
 
-def _teach_network(config: TrainConfig, dataset: Dataset, device: torch.device, on_progress: OnProgress) -> _Learned:
-    samples = _taught(dataset)
-    paths, hashes = [item.path for item in samples], [item.sha256 for item in samples]
-    pictures = read_pictures(paths, hashes, Preprocessing(config.image_size), on_progress)
-    readable = _readable(dataset, pictures.kept, pictures.skipped)
-    with torch.device("meta"):
-        network = R0CNN(len(dataset.classes), config.image_size)
-    glorot_(network.to_empty(device="cpu"), generator(config.seed, "weights"))
-    train, validation = (Side(rows, readable.labels[rows]) for rows in readable.sides)
-    with Loader(pictures, config.batch_size, device, config.workers) as loader:
-        points, best = fit_network(network.to(device), loader, train, validation, config, on_progress)
-    return _Learned(network, points, best, readable)
-
-
-def _taught(dataset: Dataset) -> list[Sample]:
-    """Return the samples of train and validation; test is not even opened."""
-    return [sample for sample in dataset.samples if sample.split in ("train", "validation")]
-
-
-def _readable(dataset: Dataset, kept: Sequence[int], skipped: Sequence[Skipped]) -> _Readable:
-    """Look up the labels of the pictures that are left.
-
-    Raises:
-        DataError: no picture of a class is left in train, or none at all in validation.
-    """
-    taught = _taught(dataset)
-    samples = [taught[index] for index in kept]
-    is_train = [sample.split == "train" for sample in samples]
-    lost = set(dataset.classes) - {sample.label for sample in samples if sample.split == "train"}
-    if lost or all(is_train):
-        where = f"of {', '.join(sorted(lost))} in train" if lost else "in validation"
-        reason = f" ({skipped[0].reason})" if skipped else ""
-        raise DataError(f"{dataset.root}: no picture {where} can be read{reason}.", "Replace the damaged files.")
-    labels = torch.tensor([dataset.classes.index(sample.label) for sample in samples])
-    return _Readable(labels, torch.tensor(is_train), tuple(skipped))
-
-
-def _write(run: RunFolder, dataset: Dataset, learned: _Learned, device: torch.device) -> None:
-    """Write everything a model folder holds; the manifest, which makes it valid, comes last."""
-    n_train, n_validation = (len(rows) for rows in learned.readable.sides)
+def _write(run: RunFolder, task: Task, taught: Taught) -> None:
+    correct = int((taught.logits.argmax(1) == taught.labels).sum())
+    root = task.dataset.root
     facts = {
-        "pictures": {"train": n_train, "validation": n_validation},
-        "best_epoch": learned.best.epoch,
-        "validation": {"correct": round(learned.best.validation_accuracy * n_validation), "n": n_validation},
-        "skipped": [
-            {"path": _below(dataset.root, item.path), "reason": item.reason} for item in learned.readable.skipped
-        ],
-        "device": device.type,
+        "pictures": {"train": taught.trained, "validation": len(taught.labels)},
+        "best_epoch": taught.best.epoch,
+        "validation": {"correct": correct, "n": len(taught.labels)},
+        "skipped": [{"path": _below(root, item.path), "reason": item.reason} for item in taught.skipped],
+        "device": task.crew.device.type,
+        **taught.facts,
     }
-    Classifier(run.config, learned.network).save(run.path)
-    write_curves(run.path, learned.points)
-    write_split(run.path, dataset)
+    calibration = calibrate(taught.logits.double(), taught.labels)
+    Classifier(run.config, taught.network, calibration=calibration).save(run.path)
+    write_curves(run.path, taught.points)
+    write_split(run.path, task.dataset)
     write_text(run.path / CARD_NAME, card(run.config, facts))
     run.finish(**facts)
+    task.keep.unlink(missing_ok=True)
 
 
 def _result(run: RunFolder) -> TrainResult:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,9 +21,12 @@ from impasto.cli.console import (
     remark,
 )
 from impasto.cli.models import Data, printable, report_skipped
+from impasto.errors import UsageError
 
 if TYPE_CHECKING:
     from impasto.classify import TrainResult
+
+_OWN = "the model's"  # what --help shows in place of a number that goes with the model's name
 
 
 def register(app: typer.Typer) -> None:
@@ -30,37 +34,70 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Learn")(train)
 
 
+def _own(help: str, panel: str = "How it is taught (else as goes with the model)") -> Any:
+    return typer.Option(help=help, show_default=False, rich_help_panel=panel)
+
+
 def train(
     data: Data,
     output: Output,
     model: Annotated[
-        str, typer.Option("--model", help="r0-cnn, or frozen:<encoder> (see `impasto encoders`).")
+        str,
+        typer.Option(
+            "--model",
+            help="r0-cnn, r2-cnn-a, r2-cnn-b, r4-cnn, r4-cnn-bn, impasto-cnn; frozen:<encoder> or finetune:<encoder> "
+            "(see `impasto encoders`); torchvision:<name> or timm:<name>.",
+        ),
     ] = "frozen:impasto-vgg",
-    epochs: Annotated[int | None, typer.Option(help="r0-cnn: at most so many.", show_default="30")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="r0-cnn: pictures of one step.", show_default="32")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="r0-cnn: Adam's.", show_default="0.001")] = None,
-    image_size: Annotated[int | None, typer.Option(help="r0-cnn: side in pixels.", show_default="256")] = None,
+    head: Annotated[str | None, _own("frozen, finetune: linear, r2 or r4.", "Options")] = None,
+    open_blocks: Annotated[
+        str | None,
+        typer.Option("--open", help="finetune: how many of the last blocks learn, or all.", show_default="2"),
+    ] = None,
+    probe: Annotated[
+        bool | None,
+        typer.Option("--probe/--no-probe", help="finetune: begin with the linear head solved for.", show_default="on"),
+    ] = None,
     augment: Annotated[
         str | None,
-        typer.Option(help="r0-cnn: none, r0, r1, r2, r4, crop, colour, or several: r4+crop.", show_default="r0"),
+        _own("none, r0, r1, r2, r4, crop, colour, or several: r4+crop. Of frozen encoders, see --views.", "Pictures"),
     ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(help="frozen: augmented views encoded once.", show_default="4", rich_help_panel="Pictures"),
+    ] = None,
+    image_size: Annotated[int | None, _own("Side of the square it sees, in pixels.", "Pictures")] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            help="r0-cnn: what the classes are: subject, style, artist, medium or genre. What does not preserve them "
-            "is refused.",
+            help="What the classes are: subject, style, artist, medium or genre. What does not preserve them is "
+            "refused.",
             show_default="what the data set says, else style",
+            rich_help_panel="Pictures",
         ),
     ] = None,
     insist: Annotated[
-        bool, typer.Option("--insist", help="r0-cnn: augment even if the labels are not preserved.")
+        bool, typer.Option("--insist", help="Augment even if labels are not preserved.", rich_help_panel="Pictures")
     ] = False,
-    patience: Annotated[
-        int | None, typer.Option(help="r0-cnn: stop after so many epochs without a better one.", show_default="10")
-    ] = None,
+    epochs: Annotated[int | None, _own("At most so many.")] = None,
+    batch_size: Annotated[int | None, _own("Pictures of one step.")] = None,
+    accumulate: Annotated[int | None, _own("Parts in which a batch goes through the network: less memory.")] = None,
+    optimiser: Annotated[str | None, _own("adam, adamw, sgd or rmsprop.")] = None,
+    learning_rate: Annotated[str | None, _own("The highest, of the head; auto looks for one.")] = None,
+    layer_decay: Annotated[float | None, _own("Each block learns at this share of the rate above it.")] = None,
+    weight_decay: Annotated[float | None, _own("Of weights, not of biases.")] = None,
+    schedule: Annotated[str | None, _own("constant, plateau, cosine or one-cycle.")] = None,
+    warmup: Annotated[float | None, _own("Epochs in which the rate rises.")] = None,
+    label_smoothing: Annotated[float | None, _own("Share of the target given to all classes.")] = None,
+    mixup: Annotated[float | None, _own("Alpha of mixing pairs of pictures.")] = None,
+    class_weights: Annotated[str | None, _own("none, or balanced.")] = None,
+    ema: Annotated[float | None, _own("Decay of the average of weights that is kept.")] = None,
+    patience: Annotated[int | None, _own("Stop after so many epochs without a better one; 0 never.")] = None,
+    precision: Annotated[str | None, _own("auto, fp32 or bf16.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="r0-cnn: processes that fetch pictures.", show_default="chosen")
+        int | None, typer.Option(min=0, help="Processes that fetch pictures.", show_default="chosen")
     ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files as well.")] = False,
     weights: Weights = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -70,30 +107,33 @@ def train(
     """Teach a classifier the classes of a folder.
 
     The model folder carries class names and preprocessing. Data without splits are dealt 70 : 15 : 15 by groups,
-    and `impasto evaluate` then tests on the pictures set aside.
+    and `impasto evaluate` then tests on the pictures set aside. The same command goes on after being killed.
     """
     from impasto.classify import TrainConfig
     from impasto.classify import train as run
 
-    settings = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "image_size": image_size,
-        "augment": augment,
-        "labels": labels,
-        "insist": insist,
-        "patience": patience,
-        "workers": workers,
+    own = locals()
+    given = {item.name: own[item.name] for item in fields(TrainConfig) if item.name in own}
+    given |= {
+        "open_blocks": _number_or(open_blocks, "all", int),
+        "learning_rate": _number_or(learning_rate, "auto", float),
     }
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    config = TrainConfig(data, model, seed=seed, device=device, weights=weights, **given)
     with progress_bar(quiet or as_json) as on_progress:
-        result = run(config, output, on_progress)
+        result = run(TrainConfig(**given), output, on_progress)
     if as_json:
         print_json(_train_record(result))
     else:
         _show_training(result, data, quiet)
+
+
+def _number_or(text: str | None, word: Literal["all", "auto"], number: type[int] | type[float]) -> Any:
+    """Read an option that is a number or one word."""
+    if text is None or text == word:
+        return text
+    try:
+        return number(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is neither a number nor {word}.") from error
 
 
 def _train_record(result: TrainResult) -> dict[str, Any]:

@@ -7,9 +7,10 @@
 torch.Size([1, 512, 8, 8])
 """
 
+from impasto.encoders.blocks import blocks
 from impasto.encoders.composed import ComposedEncoder
 from impasto.encoders.encoder import Encoder
-from impasto.encoders.load import AnyEncoder, default_layers, encoder_spec, gains_from_bf16, load_encoder
+from impasto.encoders.load import AnyEncoder, default_layers, empty_encoder, encoder_spec, gains_from_bf16, load_encoder
 from impasto.encoders.registry import DEFAULT_ENCODER, ENCODERS, EncoderSpec
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "ComposedEncoder",
     "Encoder",
     "EncoderSpec",
+    "blocks",
     "default_layers",
+    "empty_encoder",
     "encoder_spec",
     "gains_from_bf16",
     "load_encoder",

@@ -69,9 +69,9 @@ class ComposedEncoder(nn.Module):
                 found |= part(x, own)
         return {layer: found[layer] for layer in layers}
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, grid: int = 1) -> Tensor:
         """Return the last encoder's B x D feature vectors."""
-        return self._encoders[-1].features(x)
+        return self._encoders[-1].features(x, grid)
 
     def identity(self) -> dict[str, Any]:
         """Return the identities of all parts."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from impasto.errors import PictureSizeError, UnknownNameError, UsageError
 
@@ -99,10 +100,20 @@ class Encoder(nn.Module):
         return {layer: by_path[path] for layer, path in wanted.items()}
 
     @torch.no_grad()
-    def features(self, x: Tensor) -> Tensor:
-        """Return B x D feature vectors for classifiers: the spatial mean of the ``recognition`` layer, float32."""
+    def features(self, x: Tensor, grid: int = 1) -> Tensor:
+        """Return B x D feature vectors for classifiers, float32; see :meth:`pooled`."""
+        return self.pooled(x, grid)
+
+    def pooled(self, x: Tensor, grid: int = 1) -> Tensor:
+        """Return the ``recognition`` layer averaged over the cells of a ``grid`` x ``grid``, flattened, float32.
+
+        D is C for 1, the spatial mean, and C * grid^2 otherwise, channel after channel. VGG at 224 pixels has 7 x 7
+        positions: with a grid of 7 every cell is one of them.
+        """
         activation: Tensor = self(x, [self.recognition])[self.recognition].float()
-        return activation.mean((2, 3)) if activation.ndim == 4 else activation.flatten(1)
+        if activation.ndim == 4:
+            activation = activation.mean((2, 3)) if grid == 1 else F.adaptive_avg_pool2d(activation, grid)
+        return activation.flatten(1)
 
     @property
     def feature_size(self) -> int:
@@ -121,7 +132,8 @@ class Encoder(nn.Module):
         def keep(path: str, value: Tensor) -> None:
             value = value.clone() if path in self._overwritten else value
             found[path], versions[path] = value, value._version
-            if len(found) == len(paths):
+            # Exporters keep a stack of modules and cannot follow an exception; they cut off what nobody uses anyway.
+            if len(found) == len(paths) and not torch.compiler.is_compiling():
                 raise _Reached
 
         with ExitStack() as hooks:

@@ -77,11 +77,27 @@ def load_encoder(
     return ComposedEncoder([_load_one(encoder_spec(part), weights, seed, pooling, padding) for part in names])
 
 
+def empty_encoder(name: str) -> Encoder:
+    """Return one encoder whose weights are still to be filled in: they are on the meta device.
+
+    Raises:
+        UnknownNameError: no such network. A composition is none.
+    """
+    spec = encoder_spec(name)
+    with torch.device("meta"):
+        network = spec.build()
+    return _as_encoder(spec, network, {})
+
+
 def _load_one(spec: EncoderSpec, weights: str | Path | None, seed: int, pooling: str, padding: str) -> Encoder:
     network, facts = _random(spec, seed) if weights == "random" else _pretrained(spec, weights)
     set_pooling(network, pooling)
     if padding != "zeros":  # "zeros" means as trained, and vgg19-16x was trained with reflection
         set_padding(network, padding)
+    return _as_encoder(spec, network, {**facts, "pooling": pooling, "padding": padding})
+
+
+def _as_encoder(spec: EncoderSpec, network: nn.Module, facts: dict[str, Any]) -> Encoder:
     return Encoder(
         spec.name,
         network,
@@ -90,7 +106,7 @@ def _load_one(spec: EncoderSpec, weights: str | Path | None, seed: int, pooling:
         std=spec.std,
         recognition=spec.recognition,
         input_size=spec.input_size,
-        facts={**facts, "pooling": pooling, "padding": padding},
+        facts=facts,
     )
 
 

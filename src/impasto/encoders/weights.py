@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import urllib.error
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,35 @@ def find_weights(spec: EncoderSpec) -> Path | None:
     """Return the file with a network's weights if one is on this machine: embedded, in a folder, or cached."""
     if spec.embedded:
         return ASSETS / f"{spec.name}.safetensors"
+    return _find_file((spec.name, f"{spec.name}-features"), spec.url)
+
+
+def _find_file(stems: Iterable[str], url: str) -> Path | None:
     for folder in weights_folders():
-        for stem in (spec.name, f"{spec.name}-features"):
+        for stem in stems:
             for suffix in SUFFIXES:
                 if (path := folder / f"{stem}{suffix}").is_file():
                     return path
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / spec.url.rsplit("/", 1)[-1]
-    return cached if spec.url and cached.is_file() else None
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    return cached if url and cached.is_file() else None
+
+
+def obtain_file(name: str, url: str) -> Path:
+    """Return the file with the weights of a whole classifier, downloading it into torch's own cache if need be.
+
+    Raises:
+        MissingWeightsError: no file and no network.
+    """
+    if path := _find_file((name,), url):
+        return path
+    try:
+        return _download(url)
+    except (urllib.error.URLError, OSError, RuntimeError) as error:
+        raise MissingWeightsError(
+            f"no weights of {name} are on this machine and {url} could not be fetched ({error}).",
+            f"Put {name}.safetensors or {name}.pth into {weights_folders()[0]}, give the file with --weights FILE, "
+            "or learn from nothing with --weights random.",
+        ) from error
 
 
 def obtain_weights(spec: EncoderSpec) -> Path:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -38,6 +38,34 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes takes of a batch: every ``world``-th row, beginning with row ``rank``.
+
+    >>> Share(1, 2).own(torch.tensor([7, 8, 9]))
+    tensor([8])
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Return the rows of this process."""
+        return rows[self.rank :: self.world]
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Return the rows of this process; the batch's first where there are none, to be counted as nothing."""
+        own = self.own(rows)
+        return own if len(own) else rows[:1]
+
+    def size(self, total: int) -> int:
+        """How many rows of a batch of ``total`` are this process's."""
+        return len(range(self.rank, total, self.world))
+
+
+WHOLE = Share()
 
 
 class _Order:
@@ -101,33 +129,49 @@ class Loader:
             raise _died(error) from error
 
     def shuffled(
-        self, side: Side, *, seed: int, epoch: int, augmentation: Augmentation = NONE
+        self,
+        side: Side,
+        *,
+        seed: int,
+        epoch: int,
+        augmentation: Augmentation = NONE,
+        first: int = 0,
+        share: Share = WHOLE,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go once through ``side`` in the order of ``seed`` and ``epoch``, each picture augmented anew."""
+        """Go once through ``side`` in the order of ``seed`` and ``epoch``, each picture augmented anew.
+
+        Args:
+            side: what to go through.
+            seed, epoch: of the order and the augmentation.
+            augmentation: how pictures are changed.
+            first: how many batches are left out, because a former run has had them.
+            share: which rows of each batch are wanted, where several processes part them.
+        """
         order = torch.randperm(len(side), generator=generator(seed, "order", epoch))
-        for rows, pictures, labels in self._batches(side, order):
+        batches = [share.of(batch) for batch in torch.split(order, self._batch_size)[first:]]
+        for rows, pictures, labels in self._batches(side, batches):
             yield augmentation(pictures, seed=seed, epoch=epoch, indices=rows), labels
 
-    def in_order(self, side: Side) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, side: Side, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         """Go once through ``side`` as it is."""
-        for _, pictures, labels in self._batches(side, torch.arange(len(side))):
+        batches = torch.split(share.own(torch.arange(len(side))), self._batch_size)
+        for _, pictures, labels in self._batches(side, batches):
             yield pictures, labels
 
     def count(self, side: Side) -> int:
         """Return the number of batches of ``side``."""
         return -(-len(side) // self._batch_size)
 
-    def _batches(self, side: Side, order: Tensor) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    def _batches(self, side: Side, batches: Sequence[Tensor]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         assert self._loader is not None, "the loader is closed"
-        shares = torch.split(order, self._batch_size)
-        self._order.batches = [side.positions[share].tolist() for share in shares]
+        self._order.batches = [side.positions[batch].tolist() for batch in batches]
         fast = self._device.type == "cuda"
         with _without_advice():
             self._fetched = iter(self._loader)
-        for share, rows in zip(shares, self._order.batches, strict=True):
+        for batch_rows, rows in zip(batches, self._order.batches, strict=True):
             pictures = self._next()
             batch = scaled(pictures.to(self._device, non_blocking=fast))
-            yield rows, batch, side.labels[share].to(self._device, non_blocking=fast)
+            yield rows, batch, side.labels[batch_rows].to(self._device, non_blocking=fast)
 
     def _next(self) -> Tensor:
         assert self._fetched is not None

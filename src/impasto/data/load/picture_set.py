@@ -55,6 +55,17 @@ class Pictures:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_packs": None}
 
+    def batch(self, rows: Sequence[int]) -> Tensor:
+        """Return pictures as uint8 of B x 3 x size x size.
+
+        Raises:
+            PictureError: a file was removed or damaged that is not kept on disk.
+        """
+        pictures = self.__getitems__(rows)
+        if isinstance(pictures, ImpastoError):
+            raise pictures
+        return pictures
+
     def __getitems__(self, rows: Sequence[int]) -> Tensor | ImpastoError:
         """Return pictures as uint8 of B x 3 x size x size; an error is returned, because torch would reword it."""
         known = {row: self._mapped(row) for row in rows}

@@ -15,8 +15,9 @@ TABLE_NAME = "curves.csv"
 class CurvePoint:
     """One epoch of a network, or one penalty of a linear head, which has no epochs.
 
-    For a head, rows go from the strongest penalty to the weakest (scikit-learn's ``C`` grows), so that the curves
-    show under- and overfitting as those of epochs do. Losses are mean cross-entropies in nats, accuracies in 0..1.
+    Row 0 of a fine-tuned network is the linear head it began with. For a head that is solved for, rows go from the
+    strongest penalty to the weakest (scikit-learn's ``C`` grows), so that the curves show under- and overfitting as
+    those of epochs do. Losses are mean cross-entropies in nats, accuracies in 0..1.
     """
 
     epoch: int

@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
-from impasto.classify.curves import CurvePoint
-from impasto.classify.models import LinearHead
+from impasto.classify.fit.curves import CurvePoint
+from impasto.classify.models.heads import LinearHead
 from impasto.runtime import OnProgress, Progress, ignore_progress
 
 # scikit-learn's C, the inverse of the L2 penalty on the sum of losses. On standardised features few-shot accuracy
@@ -21,10 +21,12 @@ from impasto.runtime import OnProgress, Progress, ignore_progress
 PENALTIES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
-def fit_head(
+def solve_head(
     train: tuple[Tensor, Tensor],
     validation: tuple[Tensor, Tensor],
     classes: int,
+    *,
+    balanced: bool = False,
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[LinearHead, list[CurvePoint], CurvePoint]:
     """Return the head that is best on validation, a row for each ``C`` tried, and the best row.
@@ -32,19 +34,23 @@ def fit_head(
     Features are standardised by the training split, and the means and scales become part of the head.
 
     Args:
-        train: features N x D and labels N (integers in 0..classes-1, each at least once).
-        validation: the same of other pictures; classes may lack.
+        train: features V x N x D of V views of N pictures, and N labels (integers in 0..classes-1, each at least
+            once). Each view weighs 1 / V, so that the penalty means the same for any number of them.
+        validation: features M x D and labels of other pictures; classes may lack.
         classes: the number of classes.
+        balanced: whether every class counts the same, however many pictures it has.
         on_progress: told after each ``C``.
     """
-    mean, scale = _standard(train[0])
+    views, labels = train
+    rows, repeated = views.flatten(0, 1), labels.repeat(len(views))
+    mean, scale = _standard(rows)
     points: list[CurvePoint] = []
     best: tuple[CurvePoint, LinearHead] | None = None
-    inputs = ((train[0] - mean) / scale).double().numpy()
+    inputs = ((rows - mean) / scale).double().numpy()
     on_progress(Progress("training", 0, len(PENALTIES)))
     for step, c in enumerate(PENALTIES, 1):
-        head = _as_head(mean, scale, *_regress(inputs, train[1].numpy(), c))
-        point = CurvePoint(step, *_score(head, train), *_score(head, validation), c=c)
+        head = _as_head(mean, scale, *_regress(inputs, repeated.numpy(), c, len(views), balanced))
+        point = CurvePoint(step, *_score(head, (rows, repeated)), *_score(head, validation), c=c)
         points.append(point)
         if best is None or point.rank > best[0].rank:
             best = point, head
@@ -61,9 +67,12 @@ def _standard(features: Tensor) -> tuple[Tensor, Tensor]:
     return features.double().mean(0).float(), scale.float()
 
 
-def _regress(inputs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], c: float) -> tuple[Tensor, Tensor]:
+def _regress(
+    inputs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], c: float, views: int, balanced: bool
+) -> tuple[Tensor, Tensor]:
     """Return weights (classes x D) and biases of the regression."""
-    model = LogisticRegression(C=c, max_iter=1000)
+    # The penalty stands beside a sum of losses: with V views of each picture the sum is V times as large.
+    model = LogisticRegression(C=c / views, max_iter=1000, class_weight="balanced" if balanced else None)
     with warnings.catch_warnings():  # a fit that stops early is judged on validation like any other
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(inputs, labels)
