@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import glob
+import contextlib
 import sys
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from impasto.cli.console import (
-    AsJson,
-    Device,
-    Quiet,
-    Weights,
-    print_json,
-    print_table,
-    progress_bar,
-    remark,
-)
-from impasto.cli.models import Run, printable
-from impasto.errors import DataError
+from impasto.cli.answers import Answer, Format, Printer, printer
+from impasto.cli.console import AsJson, Device, Quiet, Weights, progress_bar, remark
+from impasto.cli.models import Run
+from impasto.cli.pictures import named_pictures
+from impasto.errors import UsageError
+from impasto.files import atomic_path
+from impasto.runtime import OnProgress, Progress
 
 if TYPE_CHECKING:
-    from impasto.classify import Prediction
-
-
-class Format(StrEnum):
-    """How predictions are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
+    from impasto.classify import Classifier
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +30,25 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     run: Run,
-    pictures: Annotated[list[str], typer.Argument(metavar="PICTURES", help="Picture files, folders or patterns.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURES",
+            help="Picture files, folders or patterns; - reads paths from standard input, one a line.",
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="Name so many classes for each picture.")] = 3,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    abstain: Annotated[
+        float, typer.Option(min=0, max=1, help="Call a picture unsure whose best class is less probable than this.")
+    ] = 0,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="How to print.", show_default="what FILE's name says, else table"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are read and judged together.")] = 32,
     weights: Weights = None,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -54,57 +56,63 @@ def predict(
 ) -> None:
     """Name the class of pictures, with probabilities.
 
-    Pictures that cannot be read are reported on standard error and the others go on; exit status 1 if none works.
+    Results come batch by batch, except in a table. Pictures that cannot be read are reported on standard error, and as
+    rows with an error where programs read; the others go on. Exit status 1 if none works.
     """
     from impasto.classify import Classifier
 
-    paths = _expand(pictures)
+    form = _format(form, output, as_json)
+    paths = named_pictures(pictures)
+    total = len(paths) if isinstance(paths, list) else 0
     classifier = Classifier.load(run, device=device, weights=weights)
-    with progress_bar(quiet or as_json) as on_progress:
-        predictions = classifier.predict(paths, on_progress=on_progress)
-    good = [item for item in predictions if not item.error]
-    for item in predictions:
-        if item.error:
-            remark(f"{printable(item.path)} {item.error}", hidden=False)
-    _print_predictions(good, top, Format.JSON if as_json else form)
-    if not good:
+    shown = min(top, len(classifier.classes))
+    with _opened(output) as file:
+        to_screen = form is not Format.TABLE and file.isatty()
+        lines = printer(form, file, shown)
+        with progress_bar(quiet or as_json or to_screen or not total) as on_progress:
+            readable = _print_all(_answers(classifier, paths, batch_size, shown, abstain), lines, total, on_progress)
+        lines.close()
+    if not readable:
         raise typer.Exit(1)
 
 
-def _expand(arguments: Sequence[str]) -> list[Path]:
-    """Return the files meant, each once: files as they are, the pictures of folders, and matches of patterns."""
-    from impasto.images import find_pictures
-
-    found: dict[Path, None] = {}
-    for argument in arguments:
-        for place in _matches(argument):
-            found |= dict.fromkeys(find_pictures(place) if place.is_dir() else [place])
-    if not found:
-        raise DataError(f"no pictures in {', '.join(arguments)}.", "Give picture files, folders or patterns.")
-    return list(found)
+def _format(form: Format | None, output: Path | None, as_json: bool) -> Format:
+    named = output.suffix.lower().removeprefix(".") if output else ""
+    if as_json:
+        return Format.JSON
+    if form is None:
+        form = Format(named) if named in ("csv", "json", "jsonl") else Format.TABLE
+    if output is not None and form is Format.TABLE:
+        raise UsageError(f"{output} cannot hold a table.", "Give --format csv, json or jsonl.")
+    return form
 
 
-def _matches(argument: str) -> list[Path]:
-    if Path(argument).exists() or not glob.has_magic(argument):
-        return [Path(argument)]
-    matches = glob.glob(argument, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
-    return [Path(match) for match in sorted(matches)]
+@contextlib.contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout  # taken before there is a progress bar, which would redirect it
+        return
+    with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
 
 
-def _print_predictions(predictions: Sequence[Prediction], top: int, form: Format) -> None:
-    ranked = [(printable(item.path), item.top(top)) for item in predictions]
-    if form is Format.JSON:
-        print_json([{"path": path, "top": _as_records(best)} for path, best in ranked])
-    elif form is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["path", "rank", "label", "probability"])
-        for path, best in ranked:
-            writer.writerows([path, rank, label, share] for rank, (label, share) in enumerate(best, 1))
-    elif ranked:
-        columns = ["picture", *(f"{rank}." for rank in range(1, len(ranked[0][1]) + 1))]
-        rows = [[path, *(f"{label} {share:.1%}" for label, share in best)] for path, best in ranked]
-        print_table(columns, rows)
+def _answers(
+    classifier: Classifier, paths: Iterable[Path], batch_size: int, top: int, abstain: float
+) -> Iterator[Answer]:
+    """Yield answers batch by batch: no more than one batch of pictures is in memory."""
+    rest = iter(paths)
+    while batch := list(islice(rest, batch_size)):
+        for prediction in classifier.predict(batch, batch_size=batch_size):
+            yield Answer.of(prediction, top, abstain)
 
 
-def _as_records(best: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
-    return [{"label": label, "probability": share} for label, share in best]
+def _print_all(answers: Iterable[Answer], lines: Printer, total: int, on_progress: OnProgress) -> int:
+    """Print each answer as it comes; return how many pictures could be read."""
+    readable = 0
+    for step, answer in enumerate(answers, 1):
+        lines.add(answer)
+        readable += not answer.error
+        if answer.error:
+            remark(f"{answer.path} {answer.error}", hidden=False)
+        on_progress(Progress("predicting", step, total))
+    return readable
