@@ -114,9 +114,9 @@ def test_an_encoder_that_cannot_be_found_is_named(data: Path, tmp_path: Path) ->
 
 
 def test_a_network_takes_no_encoder(network_run: Path) -> None:
-    with pytest.raises(UsageError, match="has no encoder"):
+    with pytest.raises(UsageError, match="has no frozen encoder"):
         load(network_run, FakeEncoder())
-    with pytest.raises(UsageError, match="has no encoder"):
+    with pytest.raises(UsageError, match="has no frozen encoder"):
         Classifier.load(network_run, device="cpu", weights="vgg.safetensors")
 
 

@@ -53,9 +53,14 @@ def test_the_record(run: Path, data: Path, tmp_path: Path) -> None:
     assert record["per_class"][0] == {
         "class": "blue",
         "support": 6,
+        "named": 5,
+        "correct": 5,
         "precision": 1.0,
+        "precision_wilson95": [pytest.approx(0.5655, abs=1e-4), 1.0],
         "recall": pytest.approx(5 / 6),
+        "recall_wilson95": pytest.approx([0.4365, 0.9699], abs=1e-4),
         "f1": pytest.approx(10 / 11),
+        "auc": pytest.approx(5 / 6),
     }
     assert record["balanced_accuracy"] == pytest.approx((5 / 6 + 1) / 2)
     assert record["skipped"][0]["path"] == "test/red/broken.png"

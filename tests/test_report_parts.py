@@ -211,13 +211,16 @@ def test_predictions_that_are_not_the_evaluated_ones_are_refused(tmp_path: Path)
 
 def test_what_the_classify_room_writes_is_read(tmp_path: Path) -> None:
     from impasto.classify import Confusion, Evaluation, Prediction
-    from impasto.classify.evaluate import Judged
-    from impasto.classify.leaks import Leak, LeakCheck
+    from impasto.classify.judge.evaluation import Judged
+    from impasto.classify.judge.leaks import Leak, LeakCheck
     from impasto.data.dataset import Sample
 
     known = Leak("train/a/0.png", "bytes")
     truth, said = ["a", "b", "b", "a"], ["a", "b", "a", "a"]
-    predictions = [Prediction(Path(f"{i}.png"), {label: 0.7, "z": 0.3}) for i, label in enumerate(said)]
+    predictions = [
+        Prediction(Path(f"{i}.png"), {"a": 0.7, "b": 0.3} if label == "a" else {"a": 0.3, "b": 0.7})
+        for i, label in enumerate(said)
+    ]
     judged = tuple(
         Judged(Sample(Path(f"{i}.png"), label), f"test/{label}/{i}.png", predictions[i], leak=None if i else known)
         for i, label in enumerate(truth)

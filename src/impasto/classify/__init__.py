@@ -9,30 +9,44 @@ Proportion(k=57, n=60)
 
 from impasto.classify.classifier import Classifier, Prediction
 from impasto.classify.config import TrainConfig
-from impasto.classify.evaluate import Evaluation, evaluate
+from impasto.classify.ensemble import AnyClassifier, Ensemble, load_classifier
 from impasto.classify.features import Extractor, Features
+from impasto.classify.join import Joined, join
+from impasto.classify.judge.calibration import Calibration, calibrate, fit_temperature
+from impasto.classify.judge.confusion import ClassScore, Confusion
+from impasto.classify.judge.evaluate import evaluate
+from impasto.classify.judge.evaluation import Evaluation
 from impasto.classify.models import DEFAULT_MODEL, MODELS
-from impasto.classify.statistics import ClassScore, Confusion
 from impasto.classify.train import TrainResult, train
+from impasto.classify.views import VIEWS
 from impasto.data.load.pictures import Preprocessing, Skipped
 from impasto.statistics import Proportion, wilson
 
 __all__ = [
     "DEFAULT_MODEL",
     "MODELS",
+    "VIEWS",
+    "AnyClassifier",
+    "Calibration",
     "ClassScore",
     "Classifier",
     "Confusion",
+    "Ensemble",
     "Evaluation",
     "Extractor",
     "Features",
+    "Joined",
     "Prediction",
     "Preprocessing",
     "Proportion",
     "Skipped",
     "TrainConfig",
     "TrainResult",
+    "calibrate",
     "evaluate",
+    "fit_temperature",
+    "join",
+    "load_classifier",
     "train",
     "wilson",
 ]

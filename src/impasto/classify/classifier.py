@@ -16,6 +16,7 @@ from impasto.caches import cache_folder
 from impasto.classify.features import Extractor
 from impasto.classify.judge.calibration import CALIBRATION_NAME, Calibration
 from impasto.classify.models import OnFeatures, empty_network, grid_of, parse_model
+from impasto.classify.views import check_views, read_squares
 from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import RunError, UnknownNameError, UsageError, WrongWeightsError
@@ -118,14 +119,19 @@ class Classifier:
             MissingWeightsError: the encoder's weights cannot be found.
         """
         folder, place = Path(folder), choose_device(device)
-        config = _read_config(folder)
-        if parse_model(config["model"]).kind == "frozen":
+        config = read_config(folder)
+        if is_frozen(config):
             encoder = encoder or _find_encoder(config, weights).to(place)
             _check_encoder(folder, config, encoder)
         elif encoder is not None or weights is not None:
             raise UsageError(f"the model in {folder} has no frozen encoder.", "Leave the weights out.")
         network = _fill(folder / MODEL_NAME, config)
         return cls(config, network.to(place), encoder, place, _read_calibration(folder))
+
+    @property
+    def encoders(self) -> tuple[AnyEncoder, ...]:
+        """The frozen encoder, or none."""
+        return () if self.encoder is None else (self.encoder,)
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors``, ``config.json`` and any ``calibration.json``; each is whole or absent."""
@@ -151,6 +157,7 @@ class Classifier:
         paths: Sequence[str | Path],
         *,
         batch_size: int = 32,
+        views: str = "centre",
         cached: bool = False,
         on_progress: OnProgress = ignore_progress,
     ) -> list[Prediction]:
@@ -159,10 +166,18 @@ class Classifier:
         Args:
             paths: picture files.
             batch_size: how many are read and sent through the network together.
-            cached: whether the features of a frozen encoder are looked up in the cache, and kept there.
+            views: what of each picture is looked at, see :data:`impasto.classify.views.VIEWS`; the probabilities of
+                several views are averaged.
+            cached: whether the features of a frozen encoder are looked up in the cache, and kept there; with more
+                views than the centre there is no cache.
             on_progress: told after every batch.
+
+        Raises:
+            UnknownNameError: no such views.
         """
         files = [Path(path) for path in paths]
+        if views != "centre":
+            return self._from_views(files, views, batch_size, on_progress)
         if self.encoder is None:
             return self._from_pixels(files, batch_size, on_progress)
         return self._from_features(self.encoder, files, batch_size, cached, on_progress)
@@ -176,6 +191,20 @@ class Classifier:
                 pairs = zip(batch.indices, rows, strict=True)
                 found |= {index: Prediction(paths[index], row) for index, row in pairs}
             predictions += [found[index] for index in sorted(found)]
+            on_progress(Progress("predicting", len(predictions), len(paths)))
+        return predictions
+
+    def _from_views(self, paths: list[Path], views: str, batch_size: int, on_progress: OnProgress) -> list[Prediction]:
+        check_views(views)
+        predictions: list[Prediction] = []
+        for path, found in zip(paths, read_squares(paths, self.preprocessing, views), strict=True):
+            if isinstance(found, str):
+                predictions.append(Prediction(path, error=found))
+            else:
+                starts = range(0, len(found), batch_size)
+                logits = torch.cat([self.logits(scaled(found[start : start + batch_size])) for start in starts])
+                mean = (logits / self.temperature).softmax(1).mean(0)
+                predictions.append(Prediction(path, dict(zip(self.classes, mean.tolist(), strict=True))))
             on_progress(Progress("predicting", len(predictions), len(paths)))
         return predictions
 
@@ -202,7 +231,12 @@ class Classifier:
         return [dict(zip(self.classes, row, strict=True)) for row in (logits / self.temperature).softmax(1).tolist()]
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what ``config.json`` of a model folder says.
+
+    Raises:
+        RunError: there is none, or it is damaged. WrongWeightsError: it is no classifier's.
+    """
     path = folder / CONFIG_NAME
     config = read_json(path)
     try:
@@ -218,6 +252,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not is_sound:
         raise WrongWeightsError(f"{path} describes no classifier.", "Give a folder that `impasto train` wrote.")
     return dict(config)
+
+
+def is_frozen(config: Mapping[str, Any]) -> bool:
+    """Tell whether a model was built on an encoder that its folder does not hold."""
+    return parse_model(config["model"]).kind == "frozen"
 
 
 def _read_calibration(folder: Path) -> Calibration | None:

@@ -10,12 +10,20 @@ import typer
 
 from impasto.cli.console import remark
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `impasto train` wrote.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `impasto train` or `impasto ensemble` wrote.")]
 Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA",
         help="Labelled folder: train|validation|test/<class>/, <class>/, or what `impasto dataset stylize` wrote.",
+    ),
+]
+Views = Annotated[
+    str,
+    typer.Option(
+        "--views",
+        help="What of each picture is looked at: centre; mirror (its mirror image too); slide (squares along the long "
+        "side); patches (squares of an enlarged picture). The probabilities are averaged.",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Intervals, confusion and the scores that follow from it, against known values and scikit-learn."""
+"""Confusion and the scores that follow from it, against scikit-learn."""
 
 from __future__ import annotations
 
@@ -7,40 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-from impasto.classify import Confusion, Proportion, wilson
-from impasto.errors import UsageError
+from impasto.classify import Confusion
+from impasto.statistics import Proportion
 
 # Labels of which one is never met and one never named, in many draws.
 answers = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min_size=1, max_size=40)
-
-
-@pytest.mark.parametrize(("k", "n", "low", "high"), [(50, 60, 72.0, 90.7), (59, 60, 91.1, 99.7), (52, 60, 75.8, 93.1)])
-def test_wilson_of_the_published_scores(k: int, n: int, low: float, high: float) -> None:
-    assert [round(100 * end, 1) for end in wilson(k, n)] == [low, high]
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
-def test_wilson_holds_the_proportion_and_mirrors(pair: tuple[int, int], confidence: float) -> None:
-    k, n = pair
-    low, high = wilson(k, n, confidence)
-    assert 0 <= low <= k / n <= high <= 1
-    mirrored = wilson(n - k, n, confidence)
-    assert (1 - mirrored[1], 1 - mirrored[0]) == pytest.approx((low, high), abs=1e-9)
-
-
-def test_wilson_narrows_with_n_and_widens_with_confidence() -> None:
-    assert wilson(500, 600)[0] > wilson(50, 60)[0]
-    assert wilson(50, 60, 0.99)[0] < wilson(50, 60)[0]
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 0), (5, 4), (-1, 4)])
-def test_no_proportion(k: int, n: int) -> None:
-    with pytest.raises(UsageError):
-        wilson(k, n)
-
-
-def test_a_proportion_prints_counts_first() -> None:
-    assert str(Proportion(59, 60)) == "59/60 = 98.3 % [91.1, 99.7]"
 
 
 @given(answers)
