@@ -130,6 +130,12 @@ def test_bins_do_not_depend_on_the_order(pairs: list[tuple[float, bool]], random
     assert sum(item.right.n for item in bins[0]) == len(pairs)
 
 
+@pytest.mark.parametrize(("n", "bins"), [(1, 1), (19, 1), (60, 6), (149, 14), (1000, 15)])
+def test_no_more_than_fifteen_bins_and_none_of_a_few_pictures(n: int, bins: int) -> None:
+    confidence = np.random.default_rng(0).random(n)
+    assert len(reliability(confidence, confidence > 0.5)) == bins
+
+
 def test_fifteen_bins_of_equal_mass() -> None:
     confidence = np.random.default_rng(0).random(150)
     assert [item.right.n for item in reliability(confidence, confidence > 0.5)] == [10] * 15

@@ -33,7 +33,7 @@ _REACH = 1e3
 
 @dataclass(frozen=True)
 class Fit:
-    """Expected calibration error (0..1, :data:`BINS` bins of equal mass) and mean log loss (nats) of probabilities."""
+    """Expected calibration error (0..1, at most :data:`BINS` bins of equal mass) and mean log loss (nats)."""
 
     ece: float
     nll: float
@@ -56,7 +56,7 @@ class Calibration:
 
     def record(self) -> dict[str, Any]:
         """Return what ``calibration.json`` holds."""
-        return {**asdict(self), "bins": BINS, "binning": "equal mass", "fitted_on": "validation"}
+        return {**asdict(self), "binning": f"equal mass, at most {BINS}", "fitted_on": "validation"}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Calibration:

@@ -16,6 +16,8 @@ Labels = npt.NDArray[np.int64]
 # Guo et al. 2017 take 15 bins of equal width; of equal mass here, because most confidences of a good classifier would
 # fall into the last one, and a bin of three pictures says nothing.
 BINS = 15
+# Of fewer pictures, the share right says more of luck than of the classifier, and the error grows with each bin.
+_LEAST = 10
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -32,18 +34,19 @@ class Bin:
     confidence: float
 
 
-def reliability(confidence: Shares, correct: npt.NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
-    """Sort pictures by confidence into ``bins`` parts of equal size, or fewer where there are fewer pictures.
+def reliability(confidence: Shares, correct: npt.NDArray[np.bool_], bins: int | None = None) -> tuple[Bin, ...]:
+    """Sort pictures by confidence into bins of equal mass.
 
     Pictures of equal confidence are not parted, so that the order they come in does not matter.
 
     Args:
         confidence: N probabilities of the class named.
         correct: N answers.
-        bins: at most so many.
+        bins: how many; None for :data:`BINS`, or fewer, so that each holds ten pictures or more.
     """
     n = len(confidence)
-    starts = np.sort(confidence)[np.arange(1, min(bins, n)) * n // min(bins, n)]
+    bins = bins or max(1, min(BINS, n // _LEAST))
+    starts = np.sort(confidence)[np.arange(1, bins) * n // bins]
     place = np.searchsorted(np.unique(starts), confidence, side="right")
     members = [np.flatnonzero(place == index) for index in np.unique(place)]
     return tuple(

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from impasto.classify.classifier import Prediction
 from impasto.classify.judge.compare import Comparison
 from impasto.classify.judge.confidence import (
-    BINS,
     Abstention,
     Bin,
     Labels,
@@ -138,7 +137,7 @@ class Evaluation:
     @cached_property
     def reliability(self) -> tuple[Bin, ...]:
         """Confidence and share right of parts of the pictures of equal size."""
-        return reliability(self._confidence, self._correct)
+        return reliability(self.confidence, self._correct)
 
     @property
     def ece(self) -> float:
@@ -173,7 +172,7 @@ class Evaluation:
     @property
     def abstention(self) -> tuple[Abstention, ...]:
         """Coverage and accuracy where the classifier may be silent."""
-        return abstention(self._confidence, self._correct)
+        return abstention(self.confidence, self._correct)
 
     @cached_property
     def intervals(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
@@ -181,7 +180,8 @@ class Evaluation:
         return self.confusion.intervals()
 
     @property
-    def _confidence(self) -> Shares:
+    def confidence(self) -> Shares:
+        """N probabilities of the class named."""
         return np.array([item.prediction.probability for item in self.judged])
 
     @property
@@ -229,7 +229,7 @@ class Evaluation:
         return {
             "temperature": self.temperature,
             "ece": self.ece,
-            "bins": BINS,
+            "bins": len(self.reliability),
             "binning": "equal mass",
             "brier": self.brier,
             "nll": self.nll,
@@ -244,7 +244,7 @@ class Evaluation:
         from impasto.classify.judge.figures import draw_reliability, draw_roc, to_png
 
         write_csv(folder / PREDICTIONS_NAME, *self._table())
-        write_bytes(folder / RELIABILITY_NAME, to_png(draw_reliability(self.reliability, self.ece)))
+        write_bytes(folder / RELIABILITY_NAME, to_png(draw_reliability(self.reliability, self.ece, self.confidence)))
         curves = draw_roc(self.confusion.classes, self.probabilities, self.labels, self.areas)
         write_bytes(folder / ROC_NAME, to_png(curves))
         write_json(folder / EVALUATION_NAME, self.record())

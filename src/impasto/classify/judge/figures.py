@@ -16,14 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import roc_curve
 
-from impasto.classify.judge.confidence import BINS, Bin, Labels, Shares
+from impasto.classify.judge.confidence import Bin, Labels, Shares
 from impasto.classify.judge.ranking import macro_area
 
 _INK, _MUTED, _RULE, _ACCENT = "#262a2e", "#6b7278", "#dfe2e5", "#b3471d"
 # Told apart by people who see colours otherwise, too (Okabe and Ito 2008), the accent first.
 _COLOURS = (_ACCENT, "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#8c6bb1")
 # Letters of a class's name in a legend.
-_LONGEST = 32
+_LONGEST = 40
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.color": _INK,
@@ -46,10 +46,10 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw_reliability(bins: Sequence[Bin], ece: float) -> Figure:
+def draw_reliability(bins: Sequence[Bin], ece: float, confidence: Shares) -> Figure:
     """Draw the share of right answers against the confidence, a dot with its Wilson interval for each bin.
 
-    Below, how many pictures each bin holds. On the dotted line, confidence means what it says.
+    Below, how many pictures are how sure. On the dotted line, confidence means what it says.
     """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 4.8), layout="constrained")
@@ -57,16 +57,16 @@ def draw_reliability(bins: Sequence[Bin], ece: float) -> Figure:
         upper.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for item in bins:
             upper.vlines(item.confidence, *item.right.interval, color=_ACCENT, linewidth=1.2, alpha=0.5)
-        confidence = [item.confidence for item in bins]
-        upper.plot(confidence, [item.right.value for item in bins], "o", color=_ACCENT, markersize=5)
-        lower.vlines(confidence, 0, [item.right.n for item in bins], color=_MUTED, linewidth=3)
-        total = sum(item.right.n for item in bins)
-        upper.set_title(f"ECE {ece:.3f}: {total} pictures in {len(bins)} bins of equal mass (at most {BINS})")
+        places = [item.confidence for item in bins]
+        upper.plot(places, [item.right.value for item in bins], "o", color=_ACCENT, markersize=5)
+        lower.hist(confidence, bins=40, range=(0, 1), color=_MUTED, rwidth=0.8)
+        bins_told = "1 bin" if len(bins) == 1 else f"{len(bins)} bins of equal mass"
+        upper.set_title(f"ECE {ece:.3f}, {bins_told}, {len(confidence)} pictures")
         upper.set_ylabel("share right, with 95 % interval")
         _as_shares(upper)
         lower.set_xlabel("confidence: probability of the class named")
         lower.set_ylabel("pictures")
-        lower.set_ylim(bottom=0)
+        lower.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     return figure
 
