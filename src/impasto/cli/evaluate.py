@@ -140,7 +140,8 @@ def _show_classes(evaluation: Evaluation) -> None:
 
 def _show_confidence(evaluation: Evaluation) -> None:
     warmth = f", temperature {evaluation.temperature:.2f}" if evaluation.temperature else ""
-    bins = f"{len(evaluation.reliability)} bin(s) of equal mass"
+    count = len(evaluation.reliability)
+    bins = "1 bin" if count == 1 else f"{count} bins of equal mass"
     scores = f"ECE {evaluation.ece:.3f} ({bins}), Brier {evaluation.brier:.3f}, log loss {evaluation.nll:.3f}"
     _line(f"calibration: {scores}{warmth}")
     print_table(

@@ -13,14 +13,14 @@ import typer
 
 from impasto.cli.answers import Answer, Format, Printer, printer
 from impasto.cli.console import AsJson, Device, Quiet, Weights, progress_bar, remark
-from impasto.cli.models import Run
+from impasto.cli.models import Run, Views
 from impasto.cli.pictures import named_pictures
 from impasto.errors import UsageError
 from impasto.files import atomic_path
 from impasto.runtime import OnProgress, Progress
 
 if TYPE_CHECKING:
-    from impasto.classify import Classifier
+    from impasto.classify import AnyClassifier
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +49,7 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are read and judged together.")] = 32,
+    views: Views = "centre",
     weights: Weights = None,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -59,18 +60,20 @@ def predict(
     Results come batch by batch, except in a table. Pictures that cannot be read are reported on standard error, and as
     rows with an error where programs read; the others go on. Exit status 1 if none works.
     """
-    from impasto.classify import Classifier
+    from impasto.classify import load_classifier
 
     form = _format(form, output, as_json)
     paths = named_pictures(pictures)
     total = len(paths) if isinstance(paths, list) else 0
-    classifier = Classifier.load(run, device=device, weights=weights)
+    classifier = load_classifier(run, device=device, weights=weights)
     shown = min(top, len(classifier.classes))
     with _opened(output) as file:
         to_screen = form is not Format.TABLE and file.isatty()
         lines = printer(form, file, shown)
         with progress_bar(quiet or as_json or to_screen or not total) as on_progress:
-            readable = _print_all(_answers(classifier, paths, batch_size, shown, abstain), lines, total, on_progress)
+            readable = _print_all(
+                _answers(classifier, paths, batch_size, views, shown, abstain), lines, total, on_progress
+            )
         lines.close()
     if not readable:
         raise typer.Exit(1)
@@ -97,12 +100,12 @@ def _opened(output: Path | None) -> Iterator[IO[str]]:
 
 
 def _answers(
-    classifier: Classifier, paths: Iterable[Path], batch_size: int, top: int, abstain: float
+    classifier: AnyClassifier, paths: Iterable[Path], batch_size: int, views: str, top: int, abstain: float
 ) -> Iterator[Answer]:
     """Yield answers batch by batch: no more than one batch of pictures is in memory."""
     rest = iter(paths)
     while batch := list(islice(rest, batch_size)):
-        for prediction in classifier.predict(batch, batch_size=batch_size):
+        for prediction in classifier.predict(batch, batch_size=batch_size, views=views):
             yield Answer.of(prediction, top, abstain)
 
 
