@@ -13,7 +13,7 @@ from typing import get_type_hints
 
 import pytest
 
-from classify_fixtures import paint, paint_classes, paint_splits
+from classify_fixtures import paint_classes, paint_splits
 from impasto.classify import TrainConfig
 from impasto.classify.models import DEFAULT_MODEL, MODELS
 from impasto.cli import main

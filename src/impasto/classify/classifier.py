@@ -144,7 +144,8 @@ class Classifier:
     @torch.no_grad()
     def logits(self, pictures: Tensor) -> Tensor:
         """Return B x C logits, float64 on the CPU, of B x 3 x size x size pictures in 0..1."""
-        logits: Tensor = self.module()(pictures.to(self.device))
+        batch = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.module()(batch)
         # In float64, so that probabilities close to 1 keep their order.
         return logits.cpu().double()
 
