@@ -154,7 +154,12 @@ def test_a_picture_looks_the_same_in_training_and_in_prediction(tmp_path: Path) 
     assert pictures.is_cached
     with Loader(pictures, 5, torch.device("cpu")) as loader, torch.no_grad():
         everything = Side(torch.arange(len(paths)), torch.arange(len(paths)))
-        logits = torch.cat([model.network(batch) for batch, _ in loader.in_order(everything)])
+        logits = torch.cat(
+            [
+                model.network(batch.contiguous(memory_format=torch.channels_last))
+                for batch, _ in loader.in_order(everything)
+            ]
+        )
     predicted = [list(item.probabilities.values()) for item in model.predict(paths, batch_size=5)]
     expected = (logits.double() / model.temperature).softmax(1)
     assert torch.equal(expected, torch.tensor(predicted, dtype=torch.float64))
