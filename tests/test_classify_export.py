@@ -153,7 +153,7 @@ def test_every_encoder_can_be_traced(name: str) -> None:
 def test_a_real_encoder_goes_all_the_way(pictures: list[Path], tmp_path: Path) -> None:
     classifier = frozen_classifier(load_encoder("impasto-vgg"), "impasto-vgg")
     result = export_onnx(classifier, tmp_path / "model.onnx", pictures=pictures)
-    assert result.check.largest_difference < 1e-5
+    assert result.check.largest_difference < 1e-4
 
 
 def test_temperature_is_inside(pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

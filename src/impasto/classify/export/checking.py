@@ -14,11 +14,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from impasto.classify.classifier import Classifier
-from impasto.errors import UnreadablePictureError
+from impasto.errors import NumericalError, UnreadablePictureError
 from impasto.images import open_picture
 from impasto.runtime import OnProgress, Progress, ignore_progress
 from impasto.samples.photos import sample_photos
 
+TOLERANCE = 1e-3
 Probabilities = npt.NDArray[np.float64]
 
 
@@ -74,6 +75,20 @@ def open_session(data: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def refuse_difference(check: Check, tolerance: float) -> None:
+    """Refuse a model that says something else than its classifier.
+
+    Raises:
+        NumericalError: a probability differs by more than ``tolerance``, or is NaN.
+    """
+    if not check.largest_difference <= tolerance:
+        raise NumericalError(
+            f"the exported model's probabilities differ from the classifier's by up to {check.largest_difference:.2g}, "
+            f"more than {tolerance:g}; nothing was written.",
+            "Other versions of torch, onnx or onnxruntime may agree; or raise --tolerance.",
+        )
 
 
 def check_pictures(folder: Path, pictures: Sequence[Path]) -> list[Path]:

@@ -71,7 +71,10 @@ def _metadata(classifier: Classifier) -> dict[str, Any]:
 
 
 def _module_of(classifier: Classifier) -> nn.Module:
-    return classifier.module().eval()
+    module = classifier.module()
+    for part in module.modules():  # all of it is as in prediction, whatever the flag of a container says
+        part.training = False
+    return module
 
 
 def _exported(module: nn.Module, classifier: Classifier) -> onnx.ModelProto:

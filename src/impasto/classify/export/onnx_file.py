@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.classify.classifier import Classifier
-from impasto.classify.export.checking import Check, Probabilities, answers, check_pictures, onnx_answers, self_test
-from impasto.errors import NumericalError, UsageError
+from impasto.classify.export.checking import (
+    TOLERANCE,
+    Check,
+    Probabilities,
+    answers,
+    check_pictures,
+    onnx_answers,
+    refuse_difference,
+    self_test,
+)
+from impasto.errors import UsageError
 from impasto.files import write_bytes
 from impasto.runtime import OnProgress, ignore_progress
 from impasto.statistics import Proportion
@@ -19,7 +28,6 @@ from impasto.statistics import Proportion
 if TYPE_CHECKING:
     import onnx
 
-TOLERANCE = 1e-3
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
 # Protocol buffers hold no more.
 _LARGEST = 2**31 - 1
@@ -109,7 +117,7 @@ def export_onnx(
         expected = answers(classifier, files, on_progress)
         exact = _serialised(model)
         check = Check.of(expected, onnx_answers(exact, files, on_progress))
-        _refuse_difference(check, tolerance)
+        refuse_difference(check, tolerance)
         set_metadata(model, {"self_test": self_test(expected[0]), "check": {**vars(check), "tolerance": tolerance}})
         if not int8:
             return _written(Path(path), _serialised(model), check)
@@ -135,15 +143,6 @@ def _serialised(model: onnx.ModelProto) -> bytes:
     if size > _LARGEST:
         raise UsageError(f"the network has {size / 2**30:.1f} GiB; one ONNX file holds 2.", "Use --format safetensors.")
     return bytes(model.SerializeToString())
-
-
-def _refuse_difference(check: Check, tolerance: float) -> None:
-    if not check.largest_difference <= tolerance:  # NaN included
-        raise NumericalError(
-            f"the ONNX model's probabilities differ from the classifier's by up to {check.largest_difference:.2g}, "
-            f"more than {tolerance:g}; nothing was written.",
-            "Other versions of torch, onnx or onnxruntime may agree; or raise --tolerance.",
-        )
 
 
 def _written(path: Path, data: bytes, check: Check, int8: Rounded | None = None) -> OnnxExport:
