@@ -1,0 +1,155 @@
+"""``evaluate`` and ``ensemble`` through the entry point: what is printed, what is saved, what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from classify_fixtures import paint, paint_splits
+from impasto.classify import VIEWS
+from impasto.cli import main
+from test_classify_ensemble import member
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Impasto = Callable[..., Outcome]
+
+
+@pytest.fixture
+def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Impasto:
+    """The program beside a folder ``data`` and two untrained models ``one`` and ``two``."""
+    monkeypatch.chdir(tmp_path)
+    paint_splits(Path("data"))
+    for seed, name in enumerate(("one", "two")):
+        member(Path(name), Path("data"), seed)
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["impasto", *map(str, arguments)])
+        try:
+            main.run()
+            code = 0
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+def test_evaluate_says_it_all_and_saves_it(impasto: Impasto) -> None:
+    result = impasto("evaluate", "one", "data", "--device", "cpu")
+    assert result.code == 0
+    record = json.loads(Path("one/evaluation.json").read_text())
+    assert f"test: {record['correct']}/10 = " in result.out
+    assert "(10 of 10 pictures evaluated)" in result.out
+    assert f"macro AUC {record['macro_auc']:.3f}" in result.out
+    fit = record["calibration"]
+    scores = f"ECE {fit['ece']:.3f} (1 bin), Brier {fit['brier']:.3f}, log loss {fit['nll']:.3f}, temperature 1.00"
+    assert scores in result.out
+    assert "answers from" in result.out
+    for name in ("predictions.csv", "reliability.png", "roc.png"):
+        assert Path("one", name).is_file()
+
+
+def test_against_another_model(impasto: Impasto) -> None:
+    result = impasto("evaluate", "one", "data", "--against", "two", "--device", "cpu", "-o", "scores")
+    assert result.code == 0
+    test = json.loads(Path("scores/evaluation.json").read_text())["against"]
+    assert (test["other"], test["n"]) == ("two", 10)
+    assert "against two, on the same 10 pictures" in result.out
+    assert f"only this one is right on {test['b']}, only the other on {test['c']}" in result.out
+    assert "exact McNemar p = " in result.out
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_views_are_asked_for_by_name_and_recorded(impasto: Impasto, views: str) -> None:
+    result = impasto("evaluate", "one", "data", "--views", views, "--json", "--device", "cpu")
+    assert json.loads(result.out)["views"] == views
+    assert impasto("predict", "one", "data/test/red", "--views", views, "--device", "cpu").code == 0
+
+
+def test_an_ensemble_is_a_model_like_any_other(impasto: Impasto) -> None:
+    result = impasto("ensemble", "one", "two", "-o", "both")
+    assert (result.code, result.out) == (0, "0.500  one\n0.500  two\n")
+    result = impasto("evaluate", "both", "data", "--against", "one", "--device", "cpu")
+    assert result.code == 0
+    assert "against one, on the same 10 pictures" in result.out
+    assert json.loads(Path("both/evaluation.json").read_text())["model"]["model"] == "ensemble"
+    answers = json.loads(impasto("predict", "both", "data/test/red", "--json", "--device", "cpu").out)
+    assert len(answers) == 5
+
+
+def test_greedy_tells_each_step_and_the_weights(impasto: Impasto) -> None:
+    result = impasto("ensemble", "one", "two", "-o", "both", "--greedy", "data", "--device", "cpu")
+    assert result.code == 0
+    steps = [line for line in result.out.splitlines() if line.startswith("with ")]
+    assert steps
+    assert all("validation " in line and "/8 = " in line for line in steps)
+    assert "judge it on other pictures" in result.err
+    record = json.loads(
+        impasto("ensemble", "one", "two", "-o", "both", "--greedy", "data", "--json", "--device", "cpu").out
+    )
+    assert sum(record["weights"].values()) == pytest.approx(1)
+    assert len(record["steps"]) == len(steps)
+
+
+def test_the_report_takes_an_ensemble(impasto: Impasto) -> None:
+    from impasto.report.collect import read_run_records
+
+    impasto("ensemble", "one", "two", "-o", "both")
+    impasto("evaluate", "both", "data", "--device", "cpu", "-q")
+    (record,) = read_run_records([Path("both")])
+    assert record.model == "ensemble"
+    assert record.evaluation is not None
+    assert record.evaluation.n_evaluated == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("evaluate", "one", "data", "--views", "slides"), 2, "Did you mean slide"),
+        (("predict", "one", "data/test/red", "--views", "slides"), 2, "Did you mean slide"),
+        (("evaluate", "one", "data", "--against", "absent"), 1, "absent/config.json does not exist"),
+        (("ensemble", "one", "-o", "new"), 2, "two models or more"),
+        (("ensemble", "one", "absent", "-o", "new"), 1, "absent/config.json does not exist"),
+        (("ensemble", "one", "two"), 2, "--output"),
+        (("ensemble", "one", "two", "-o", "one"), 1, "one holds a run that differs in"),
+        (("ensemble", "one", "two", "-o", "new", "--greedy", "nowhere"), 1, "nowhere is not a folder"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(
+    impasto: Impasto, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    result = impasto(*arguments)
+    assert result.code == code
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert not Path("new").exists()
+
+
+def test_more_classes_have_top_three(impasto: Impasto) -> None:
+    four = ("blue", "green", "grey", "red")
+    for seed, split in enumerate(("train", "validation", "test")):
+        for name in four:
+            paint(Path("more") / split / name / "x.png", name, 10 * seed + len(name))
+    member(Path("many"), Path("more"), classes=four)
+    result = impasto("evaluate", "many", "more", "--device", "cpu")
+    assert "label among the 3 most probable: " in result.out
+    assert "label among the 5" not in result.out
+
+
+def test_the_help_names_all_views() -> None:
+    from impasto.cli.models import Views
+
+    assert all(name in Views.__metadata__[0].help for name in VIEWS)

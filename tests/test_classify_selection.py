@@ -1,0 +1,70 @@
+"""Greedy selection: by hand, and what must hold for any models."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impasto.classify.judge.confidence import mean_log_loss
+from impasto.classify.selection import select
+from impasto.errors import UsageError
+
+
+def models(seed: int, count: int, n: int = 20, classes: int = 3) -> tuple[list[npt.NDArray], npt.NDArray]:
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, n)
+    found = []
+    for _ in range(count):
+        shares = random.dirichlet(np.ones(classes), n)
+        shares[np.arange(n), labels] += random.uniform(0, 0.5)
+        found.append(shares / shares.sum(axis=1, keepdims=True))
+    return found, labels
+
+
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_each_step_is_what_it_says_and_better_than_the_last(seed: int, count: int) -> None:
+    shares, labels = models(seed, count)
+    steps = select(shares, labels)
+    initial = len({step.member for step in steps})
+    for number, step in enumerate(steps, 1):
+        mean = np.mean([shares[item.member] for item in steps[:number]], axis=0)
+        assert step.right.k == (mean.argmax(axis=1) == labels).sum()
+        assert step.nll == pytest.approx(mean_log_loss(mean, labels))
+    assert initial <= count
+    best = max((int((row.argmax(axis=1) == labels).sum()), -mean_log_loss(row, labels)) for row in shares)
+    assert steps[-1].rank >= (best[0], best[1] - 1e-12)
+    assert steps == select(shares, labels)
+
+
+def test_two_that_complete_each_other_are_taken_and_a_bad_one_is_not() -> None:
+    """Models 0 and 1 are each sure of another half and undecidedly wrong on the rest; model 2 is always wrong."""
+    labels = np.array([0, 0, 1, 1])
+    first = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    second = np.array([[0.4, 0.6], [0.4, 0.6], [0.1, 0.9], [0.1, 0.9]])
+    steps = select([1 - np.eye(2)[labels], first, second], labels)
+    assert Counter(step.member for step in steps[:2]) == {1: 1, 2: 1}
+    assert 0 not in {step.member for step in steps}
+    assert (steps[0].right.k, steps[1].right.k) == (2, 4)
+
+
+def test_sorted_initialisation_takes_the_best_first() -> None:
+    shares, labels = models(3, 4, n=200)
+    right = [int((row.argmax(axis=1) == labels).sum()) for row in shares]
+    assert select(shares, labels)[0].member == int(np.argmax(right))
+
+
+def test_copies_of_one_model_are_that_model_once() -> None:
+    (shares,), labels = models(0, 1)
+    assert [step.member for step in select([shares, shares, shares], labels)] == [0]
+
+
+def test_nothing_to_choose_from() -> None:
+    with pytest.raises(UsageError):
+        select([], np.array([0]))
+    with pytest.raises(UsageError):
+        select([np.zeros((0, 2))], np.zeros(0, dtype=np.int64))
