@@ -10,6 +10,7 @@ Proportion(k=57, n=60)
 from impasto.classify.classifier import Classifier, Prediction
 from impasto.classify.config import TrainConfig
 from impasto.classify.ensemble import AnyClassifier, Ensemble, load_classifier
+from impasto.classify.export import export_folder, export_onnx
 from impasto.classify.features import Extractor, Features
 from impasto.classify.join import Joined, join
 from impasto.classify.judge.calibration import Calibration, calibrate, fit_temperature
@@ -44,6 +45,8 @@ __all__ = [
     "TrainResult",
     "calibrate",
     "evaluate",
+    "export_folder",
+    "export_onnx",
     "fit_temperature",
     "join",
     "load_classifier",
