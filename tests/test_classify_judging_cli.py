@@ -106,10 +106,16 @@ def test_greedy_tells_each_step_and_the_weights(impasto: Impasto) -> None:
 
 def test_the_report_takes_an_ensemble(impasto: Impasto) -> None:
     from impasto.report.collect import read_run_records
+    from impasto.report.commands import commands
+    from impasto.report.records import DatasetRecord
 
-    impasto("ensemble", "one", "two", "-o", "both")
-    impasto("evaluate", "both", "data", "--device", "cpu", "-q")
+    impasto("ensemble", "one", "two", "-o", "both", "--greedy", "data", "--device", "cpu")
+    impasto("evaluate", "both", "data", "--device", "cpu", "-q", "--views", "mirror")
     (record,) = read_run_records([Path("both")])
+    data = DatasetRecord(Path("data"), (), (), {}, {}, True, {})
+    making, judging, _ = commands(data, [record])
+    assert making == "impasto ensemble one two --output both --greedy data"
+    assert judging == "impasto evaluate both data --split test --views mirror"
     assert record.model == "ensemble"
     assert record.evaluation is not None
     assert record.evaluation.n_evaluated == 10

@@ -81,6 +81,7 @@ def join(
         "model": ENSEMBLE,
         "classes": classes,
         "members": [{"name": names[index], "weight": shares[index], "files": _digests(runs[index])} for index in kept],
+        "candidates": names,
         "selection": [_step_record(names[step.member], step) for step in steps] or None,
     }
     run = RunFolder(output, config, ENSEMBLE)

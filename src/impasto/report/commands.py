@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from impasto.report.records import DatasetRecord, RunRecord
+from impasto.report.records import DatasetRecord, Evaluation, RunRecord
 
 _WIDTH = 76
 _STYLIZE = ("network", "size", "steps", "preset", "ratio", "encoder", "weights", "precision", "device", "seed")
@@ -33,9 +33,9 @@ def commands(dataset: DatasetRecord, runs: Sequence[RunRecord]) -> list[str]:
             shell_line("impasto", "dataset", "stylize", "PHOTOS", "--styles", "STYLES", "--output", name, *settings)
         )
     for run in runs:
-        lines.append(shell_line("impasto", "train", name, "--output", run.folder, *_train_settings(run.config)))
+        lines.append(shell_line(*_making(run, name)))
         if run.evaluation:
-            lines.append(shell_line("impasto", "evaluate", run.folder, name, "--split", run.evaluation.split))
+            lines.append(shell_line("impasto", "evaluate", run.folder, name, *_judging(run.evaluation)))
     return [*lines, shell_line("impasto", "report", name, *(run.folder for run in runs))]
 
 
@@ -60,6 +60,19 @@ def _stylize_settings(config: Mapping[str, Any]) -> list[str]:
     for strength in strengths:
         words += ["--strength", str(strength)]
     return words + _options(settings["stylize"], _STYLIZE)
+
+
+def _making(run: RunRecord, data: str) -> list[str]:
+    """Return the words of the command that made a model, out of data or out of other models."""
+    if run.config.get("procedure") != "ensemble":
+        return ["impasto", "train", data, "--output", run.folder, *_train_settings(run.config)]
+    greedy = ["--greedy", data] if run.config.get("selection") else []
+    return ["impasto", "ensemble", *map(str, run.config.get("candidates", ())), "--output", run.folder, *greedy]
+
+
+def _judging(evaluation: Evaluation) -> list[str]:
+    views = [] if evaluation.views == "centre" else ["--views", evaluation.views]
+    return ["--split", evaluation.split, *views]
 
 
 def _train_settings(config: Mapping[str, Any]) -> list[str]:

@@ -129,7 +129,8 @@ class ClassScore:
 class Evaluation:
     """``evaluation.json``; ``confusion[truth][prediction]`` counts pictures.
 
-    ``trained_on`` names scored pictures whose bytes the model was taught with.
+    ``trained_on`` names scored pictures whose bytes the model was taught with; ``views`` is what of each picture the
+    model looked at.
     """
 
     split: str
@@ -145,6 +146,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     skipped: tuple[tuple[str, str], ...]
     trained_on: tuple[str, ...]
+    views: str = "centre"
 
     @property
     def chance(self) -> float:

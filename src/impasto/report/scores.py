@@ -19,7 +19,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
     """
     if not path.is_file():
         return None
-    fields = Fields(read_object(path), path)
+    fields = Fields({"views": "centre"} | read_object(path), path)
     classes = tuple(str(name) for name in fields.items("classes"))
     confusion = _confusion(fields, len(classes))
     evaluation = Evaluation(
@@ -39,6 +39,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
             for skip in (Fields(item, path) for item in fields.items("skipped"))
         ),
         trained_on=tuple(map(str, fields.items("trained_on", optional=True))),
+        views=fields.text("views"),
     )
     _check_sums(evaluation, fields)
     return evaluation

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
+
+from impasto.statistics import wilson
 
 FOLDS = 5
 # Four probes of every data set: at 95 % every fifth sound one would be accused.
@@ -82,9 +83,8 @@ def probe(
     if len(set(y)) < 2:
         return None
     right = _right(x, y, belongs, seed)
-    interval = binomtest(right, len(y)).proportion_ci(CONFIDENCE, method="wilson")
     chance = max(Counter(y.tolist()).values()) / len(y)
-    found = Probe(name, right, len(y), float(interval.low), float(interval.high), chance)
+    found = Probe(name, right, len(y), *wilson(right, len(y), CONFIDENCE), chance)
     if not found._stands_out:
         return found
     random = np.random.default_rng(seed)
