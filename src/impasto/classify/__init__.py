@@ -10,6 +10,7 @@ Proportion(k=57, n=60)
 from impasto.classify.classifier import Classifier, Prediction
 from impasto.classify.config import TrainConfig
 from impasto.classify.ensemble import AnyClassifier, Ensemble, load_classifier
+from impasto.classify.estimator import ClassifierEstimator
 from impasto.classify.export import export_folder, export_onnx
 from impasto.classify.features import Extractor, Features
 from impasto.classify.join import Joined, join
@@ -31,6 +32,7 @@ __all__ = [
     "Calibration",
     "ClassScore",
     "Classifier",
+    "ClassifierEstimator",
     "Confusion",
     "Ensemble",
     "Evaluation",
