@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.artefacts import artefacts
 from benchmarks.duplicates import duplicates
+from benchmarks.export import export
 from benchmarks.importing import importing
 from benchmarks.loaders import loaders
 from benchmarks.networks import networks
@@ -27,7 +28,7 @@ from impasto.style.config import DEFAULT_NETWORK, PRESETS, Preset, StylizeConfig
 from impasto.style.engine import optimise, plan_scales, resize
 from impasto.style.optimize import Painter
 
-BENCHMARKS = ("precision", "presets", "artefacts", "networks", "loaders", "duplicates", "importing")
+BENCHMARKS = ("precision", "presets", "artefacts", "networks", "loaders", "duplicates", "importing", "export")
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
 
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--style", type=Path, help="style picture; by default a sample style")
     parser.add_argument("--networks", nargs="*", default=[DEFAULT_NETWORK], help="names or files, for artefacts")
     parser.add_argument(
-        "--folder", type=Path, help="<class>/ folders of pictures, for loaders and importing; left out without"
+        "--folder", type=Path, help="<class>/ folders of pictures, for loaders, importing and export; left out without"
     )
     parser.add_argument("--pictures", type=int, help="so many of them, evenly chosen; by default all")
     parser.add_argument("--encoder", default="impasto-vgg")
@@ -129,6 +130,8 @@ def main() -> None:
         loaders(options.folder, options.pictures)
     if "importing" in options.which and options.folder:
         importing(options.folder)
+    if "export" in options.which and options.folder:
+        export(options.folder)
     if "duplicates" in options.which:
         duplicates()
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from benchmarks.export import KINDS, pictures_of_every_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -27,6 +28,7 @@ from impasto.classify.export.preprocess import Nodes, add_preprocessing
 from impasto.classify.models import LinearHead
 from impasto.encoders import ENCODERS, load_encoder
 from impasto.errors import NumericalError, UnreadablePictureError, UsageError
+from impasto.images import open_picture
 
 NAMES = ("blue", "red", 'Straße, "é"')
 
@@ -111,6 +113,15 @@ def test_a_large_picture_and_one_of_the_right_size() -> None:
     assert np.array_equal(preprocessed(large, 48) * 255, Preprocessing(48)(Image.fromarray(large)).numpy())
     exact = random.integers(0, 256, (48, 48, 3), dtype=np.uint8)
     assert np.array_equal(np.rint(preprocessed(exact, 48) * 255), exact.transpose(2, 0, 1))
+
+
+def test_pictures_of_every_kind_are_the_same_bytes(tmp_path: Path) -> None:
+    sources = [paint(tmp_path / f"{name}.png", name, 1, (90, 70)) for name in COLOURS]
+    kinds = pictures_of_every_kind(sources, tmp_path / "kinds", len(KINDS))
+    for path in kinds:
+        image = open_picture(path).image
+        found = np.rint(preprocessed(np.asarray(image), 48) * 255)
+        assert np.array_equal(found, Preprocessing(48)(image).numpy()), path.name
 
 
 def run_onnx(path: Path, pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -102,11 +102,14 @@ def test_safetensors(impasto: Impasto) -> None:
         (("run", "-o", "run", "--format", "safetensors"), 2, "run holds other files"),
         (("run", "-o", "x.onnx", "--pictures", "nothing/*.png"), 1, "no pictures in nothing"),
         (("run", "-o", "x.onnx", "--int8", "--data", "data", "--split", "tets"), 2, "unknown split"),
+        (("ensemble", "-o", "x.onnx"), 2, "is an ensemble"),
         (("data", "-o", "x.onnx"), 1, "config.json does not exist"),
         (("run",), 2, "--output"),
     ],
 )
 def test_errors_leave_nothing(impasto: Impasto, arguments: tuple[str, ...], code: int, message: str) -> None:
+    Path("ensemble").mkdir()
+    Path("ensemble/config.json").write_text('{"model": "ensemble"}')
     if arguments == ("run", "-o", "run", "--format", "safetensors"):
         Path("run/manifest.json").write_text("{}")
     result = impasto("export", *arguments)

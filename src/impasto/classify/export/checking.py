@@ -14,7 +14,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from impasto.classify.classifier import Classifier
-from impasto.errors import NumericalError, UnreadablePictureError
+from impasto.classify.ensemble import is_ensemble
+from impasto.errors import NumericalError, UnreadablePictureError, UsageError
 from impasto.images import open_picture
 from impasto.runtime import OnProgress, Progress, ignore_progress
 from impasto.samples.photos import sample_photos
@@ -42,6 +43,19 @@ class Check:
         """Compare two tables N x C of probabilities."""
         changed = expected.argmax(1) != found.argmax(1)
         return cls(len(expected), float(np.abs(expected - found).max()), int(changed.sum()))
+
+
+def exportable(run: str | Path | Classifier, weights: str | Path | None) -> Classifier:
+    """Return the classifier to export, on the processor if it is a folder.
+
+    Raises:
+        UsageError: the folder holds an ensemble.
+    """
+    if isinstance(run, Classifier):
+        return run
+    if is_ensemble(Path(run)):
+        raise UsageError(f"{run} is an ensemble, which is several networks.", "Export its members one by one.")
+    return Classifier.load(run, device="cpu", weights=weights)
 
 
 def answers(classifier: Classifier, paths: Sequence[Path], on_progress: OnProgress = ignore_progress) -> Probabilities:

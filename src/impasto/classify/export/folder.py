@@ -20,6 +20,7 @@ from impasto.classify.export.checking import (
     Probabilities,
     answers,
     check_pictures,
+    exportable,
     refuse_difference,
 )
 from impasto.classify.export.folder_card import folder_card
@@ -81,7 +82,7 @@ def export_folder(
     """
     target = Path(folder)
     _refuse_others(target)
-    classifier = run if isinstance(run, Classifier) else Classifier.load(run, device="cpu", weights=weights)
+    classifier = exportable(run, weights)
     layout = layout_of(classifier)
     with tempfile.TemporaryDirectory() as place:
         files = check_pictures(Path(place), pictures)

@@ -16,6 +16,7 @@ from impasto.classify.export.checking import (
     Probabilities,
     answers,
     check_pictures,
+    exportable,
     onnx_answers,
     refuse_difference,
     self_test,
@@ -110,7 +111,7 @@ def export_onnx(
     from impasto.classify.export.graph import onnx_model, set_metadata
     from impasto.classify.export.int8 import with_int8_weights
 
-    classifier = run if isinstance(run, Classifier) else Classifier.load(run, device="cpu", weights=weights)
+    classifier = exportable(run, weights)
     model = onnx_model(classifier)
     with tempfile.TemporaryDirectory() as folder:
         files = check_pictures(Path(folder), pictures)
