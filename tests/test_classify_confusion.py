@@ -69,6 +69,11 @@ def test_all_right_has_no_bootstrap_interval() -> None:
     assert Confusion.of("ab", "aabb", "aabb").intervals() == (None, None)
 
 
+def test_classes_keep_their_size_in_the_bootstrap() -> None:
+    """One picture of each class, one of them right: drawn from all they would differ, class by class they cannot."""
+    assert Confusion.of("ab", "ab", "aa").intervals() == (None, None)
+
+
 def test_a_class_that_is_absent_or_never_named_has_no_interval() -> None:
     scores = Confusion.of("abc", "aab", "aaa").per_class
     assert scores[0].record()["recall_wilson95"] == pytest.approx([0.342, 1.0], abs=1e-3)
