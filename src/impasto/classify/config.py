@@ -36,7 +36,7 @@ class TrainConfig:
         head: on an encoder: linear, r2 or r4.
         open_blocks: of a fine-tuned encoder: how many of its last blocks learn, or "all".
         probe: whether fine-tuning begins from the linear head that is best on the frozen features ("linear probe,
-            then fine-tune", Kumar et al. 2022), and not from a random one.
+            then fine-tune", Kumar et al. 2022), and not from a random one; None does so for a linear head.
         seed: of the split (where the data has none), the first weights, the order and the augmentation.
         device: auto, cpu, cuda, cuda:1, mps.
         weights: of the encoder or classifier: a file, "random", or None for where they are found.
@@ -106,6 +106,8 @@ class TrainConfig:
         _ = self.recipe
 
     def _check_own(self) -> None:
+        if self.probe and self.head not in (None, "linear"):
+            raise UsageError(f"a head {self.head} is not solved for: there is no probe.", "Leave --probe out.")
         if self.head is not None and self.name.heads and self.head not in HEADS:
             raise UnknownNameError("head", self.head, HEADS)
         own = self.settings()
@@ -150,7 +152,12 @@ class TrainConfig:
 
         Device, workers and TensorBoard are not among them: they are means and no ends.
         """
-        usual = {"head": "linear", "open_blocks": DEFAULT_OPEN, "probe": True, "class_weights": "none"}
+        usual = {
+            "head": "linear",
+            "open_blocks": DEFAULT_OPEN,
+            "probe": self.head in (None, "linear"),
+            "class_weights": "none",
+        }
         usual["views"] = 1 if self.augmentation == "none" else DEFAULT_VIEWS
         means = ("data", "device", "workers", "tensorboard", "image_size")
         chosen = {name: getattr(self, name) for name in self.settings() if name not in means}

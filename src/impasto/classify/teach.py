@@ -173,36 +173,33 @@ def _teach_on_pictures(task: Task, encoder: AnyEncoder | None) -> Taught:
     held = (~is_train).nonzero().flatten()
     _require(task, [item for item in samples if item.split == "train"], held.tolist(), pictures.skipped)
     labels, rows = _labels(task, samples), is_train.nonzero().flatten()
-    network, facts = _network(task, encoder)
+    network, facts, start = _network(task, encoder)
     with Loader(pictures, recipe.batch_size, task.crew.device, task.config.workers) as loader:
         sides = Side(rows, labels[rows]), Side(held, labels[held])
         feed = PictureFeed(loader, *sides, Augmentation(recipe.augment), task.config.seed)
-        return _fit(task, network.to(task.crew.device), feed, tuple(pictures.skipped), facts)
+        return _fit(task, network.to(task.crew.device), feed, tuple(pictures.skipped), facts, start)
 
 
-def _network(task: Task, encoder: AnyEncoder | None) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network with the weights that it begins with."""
+def _network(task: Task, encoder: AnyEncoder | None) -> tuple[nn.Module, dict[str, Any], tuple[float, float] | None]:
+    """Return the network with its first weights, what the manifest says of them, and any score of them on train."""
     config = task.config
     if encoder is None:
         network, origin = fresh_network(config.name, task.classes, task.preprocessing.size, config.seed, config.weights)
-        return network, {"origin": origin}
+        return network, {"origin": origin}, None
     if not isinstance(encoder, Encoder):
         raise UsageError(f"{encoder.name} is a composition and cannot be fine-tuned.", "Choose one of its parts.")
-    head, facts = _first_head(task, encoder)
-    return Tuned(encoder, head, open_names(encoder, task.settings["open_blocks"])), facts
-
-
-def _first_head(task: Task, encoder: Encoder) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the head that fine-tuning begins with: solved for on frozen features, or random."""
-    name = task.settings["head"]
-    if task.settings["probe"] and name == "linear":
-        probe = replace(task, settings={**task.settings, "augment": "none"}, on_epoch=lambda _: None)
-        if task.crew.leads:
-            taught = _solve(probe, encoder)
-            correct = round(taught.best.validation_accuracy * len(taught.labels))
-            return taught.network, {"probe": {"correct": correct, "n": len(taught.labels), "c": taught.best.c}}
+    name, probes = task.settings["head"], task.settings["probe"]
+    open_parameters = open_names(encoder, task.settings["open_blocks"])
+    if probes and task.crew.leads:
+        taught = _solve(replace(task, settings={**task.settings, "augment": "none"}, on_epoch=lambda _: None), encoder)
+        correct, n = round(taught.best.validation_accuracy * len(taught.labels)), len(taught.labels)
+        facts = {"probe": {"correct": correct, "n": n, "c": taught.best.c}}
+        start = taught.best.train_loss, taught.best.train_accuracy
+        return Tuned(encoder, taught.network, open_parameters), facts, start
     features = _feature_count(encoder, HEADS[name].grid)
-    return fresh_head(name, features, task.classes, task.config.seed), {}
+    head = fresh_head(name, features, task.classes, task.config.seed)
+    # Where the first process probes, its head becomes that of all before the first step.
+    return Tuned(encoder, head, open_parameters), {}, (0.0, 0.0) if probes else None
 
 
 def _feature_count(encoder: Encoder, grid: int) -> int:
@@ -232,6 +229,7 @@ def _fit(
     feed: PictureFeed | FeatureFeed,
     skipped: tuple[Skipped, ...],
     facts: dict[str, Any] | None = None,
+    start: tuple[float, float] | None = None,
 ) -> Taught:
     recipe = task.config.recipe
     assert recipe is not None
@@ -247,7 +245,7 @@ def _fit(
         keep=task.keep,
         on_progress=task.on_progress,
         on_epoch=task.on_epoch,
-        start=isinstance(network, Tuned) and task.settings["probe"],
+        start=start,
     )
     facts = dict(facts or {})
     if recipe.learning_rate == "auto":

@@ -47,7 +47,7 @@ class Fitting:
         keep: the file that a killed training goes on from; None keeps nothing.
         on_progress: told after every step.
         on_epoch: told of every row of ``curves.csv``.
-        start: a row 0: the score of the weights that it begins with.
+        start: training loss and accuracy of the head that a fine-tuned network begins with, for a row 0.
     """
 
     network: nn.Module
@@ -60,7 +60,7 @@ class Fitting:
     keep: Path | None = None
     on_progress: OnProgress = ignore_progress
     on_epoch: Callable[[CurvePoint], None] = lambda _: None
-    start: bool = False
+    start: tuple[float, float] | None = None
     points: list[CurvePoint] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class Fitting:
         # Dropout draws from the global generator, which belongs to others.
         with deterministic(), torch.random.fork_rng():
             if self.start and not self.points:
-                self._judge(CurvePoint(0, math.nan, math.nan, *self._score(), 0.0))
+                self._judge(CurvePoint(0, *self.start, *self._score(), 0.0))
             while epoch <= self.recipe.epochs and not self._out_of_patience():
                 learned = self._train(epoch, batch, tally)
                 self._judge(CurvePoint(epoch, *learned, *self._score(), self._rate(epoch * self.epoch_steps - 1)))
