@@ -41,6 +41,23 @@ def test_each_step_is_what_it_says_and_the_last_is_the_best(seed: int, count: in
     assert steps == select(shares, labels)
 
 
+@pytest.mark.parametrize("seed", [1, 13, 44, 49])
+def test_it_adds_what_a_plain_search_would_add(seed: int) -> None:
+    shares, labels = models(seed, 6, n=80, classes=4)
+
+    def rank(bag: list[int]) -> tuple[int, float]:
+        mean = np.mean([shares[index] for index in bag], axis=0)
+        return int((mean.argmax(axis=1) == labels).sum()), -mean_log_loss(mean, labels)
+
+    order = sorted(range(6), key=lambda index: rank([index]), reverse=True)
+    bag = max((order[:count] for count in range(1, 7)), key=rank)
+    begun = len(bag)
+    while rank([*bag, best := max(range(6), key=lambda index: rank([*bag, index]))]) > rank(bag):
+        bag = [*bag, best]
+    assert len(bag) > begun + 1
+    assert [step.member for step in select(shares, labels)] == bag
+
+
 def test_two_that_complete_each_other_are_taken_and_a_bad_one_is_not() -> None:
     """Models 0 and 1 are each sure of another half and undecidedly wrong on the rest; model 2 is always wrong."""
     labels = np.array([0, 0, 1, 1])
