@@ -7,7 +7,7 @@ Proportion(k=57, n=60)
 55/60 = 91.7 % [81.9, 96.4]
 """
 
-from impasto.classify.classifier import Classifier, Prediction
+from impasto.classify.classifier import Classifier
 from impasto.classify.config import TrainConfig
 from impasto.classify.ensemble import AnyClassifier, Ensemble, load_classifier
 from impasto.classify.estimator import ClassifierEstimator
@@ -19,6 +19,7 @@ from impasto.classify.judge.confusion import ClassScore, Confusion
 from impasto.classify.judge.evaluate import evaluate
 from impasto.classify.judge.evaluation import Evaluation
 from impasto.classify.models import DEFAULT_MODEL, MODELS
+from impasto.classify.prediction import Prediction
 from impasto.classify.train import TrainResult, train
 from impasto.classify.views import VIEWS
 from impasto.data.load.pictures import Preprocessing, Skipped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from impasto.caches import cache_folder
 from impasto.classify.features import Extractor
 from impasto.classify.judge.calibration import CALIBRATION_NAME, Calibration
 from impasto.classify.models import OnFeatures, empty_network, grid_of, parse_model
+from impasto.classify.prediction import Prediction
 from impasto.classify.views import check_views, read_squares
 from impasto.data.load.pictures import Preprocessing, read_batches, scaled
 from impasto.encoders import AnyEncoder, load_encoder
@@ -25,35 +25,6 @@ from impasto.runs import CONFIG_NAME, read_json, to_plain, write_json
 from impasto.runtime import OnProgress, Progress, choose_device, ignore_progress
 
 MODEL_NAME = "model.safetensors"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says about one picture.
-
-    Attributes:
-        path: the picture.
-        probabilities: one for each class, in the classifier's order; empty when the picture could not be read.
-        error: why it could not be read, else "".
-    """
-
-    path: Path
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-    error: str = ""
-
-    @property
-    def label(self) -> str:
-        """The most probable class, "" without one."""
-        return max(self.probabilities, key=self.probabilities.__getitem__, default="")
-
-    @property
-    def probability(self) -> float:
-        """That of the most probable class, 0 without one."""
-        return max(self.probabilities.values(), default=0.0)
-
-    def top(self, k: int) -> list[tuple[str, float]]:
-        """Return the ``k`` most probable classes with their probabilities, the first one first."""
-        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
 
 
 class Classifier:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from impasto.classify.classifier import Classifier, Prediction, is_frozen, read_config
+from impasto.classify.classifier import Classifier, is_frozen, read_config
+from impasto.classify.prediction import Prediction
 from impasto.encoders import AnyEncoder
 from impasto.errors import UsageError, WrongWeightsError
 from impasto.files import file_digests

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from impasto.classify.classifier import Prediction
 from impasto.classify.ensemble import AnyClassifier, load_classifier
 from impasto.classify.judge.compare import Comparison
 from impasto.classify.judge.confusion import Confusion
 from impasto.classify.judge.evaluation import Evaluation, Judged
 from impasto.classify.judge.leaks import LeakCheck, find_leaks
+from impasto.classify.prediction import Prediction
 from impasto.classify.prepare import read_hashed, read_split
 from impasto.classify.views import check_views
 from impasto.data.dataset import SPLITS, Dataset

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from impasto.classify.classifier import Prediction
 from impasto.classify.judge.compare import Comparison
 from impasto.classify.judge.confidence import (
     Abstention,
@@ -27,6 +26,7 @@ from impasto.classify.judge.confidence import (
 from impasto.classify.judge.confusion import Confusion
 from impasto.classify.judge.leaks import Leak, LeakCheck
 from impasto.classify.judge.ranking import macro_area, one_against_rest, top_k
+from impasto.classify.prediction import Prediction
 from impasto.data.dataset import Sample
 from impasto.errors import UsageError
 from impasto.files import write_bytes
