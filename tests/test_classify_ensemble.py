@@ -47,15 +47,16 @@ def test_an_answer_is_the_weighted_mean_and_copies_change_nothing(members: list[
     answers = [Prediction(Path("x"), {"a": share, "b": 1 - share}) for share, _ in members]
     weights = [weight for _, weight in members]
     mean = sum(share * weight for share, weight in members) / sum(weights)
-    found = blend(answers, weights)
+    found = blend(answers, weights, "ab")
     assert found.probabilities == pytest.approx({"a": mean, "b": 1 - mean})
-    copies = blend([answers[0]] * len(members), weights)
+    copies = blend([answers[0]] * len(members), weights, "ab")
     assert copies.probabilities == pytest.approx(answers[0].probabilities)
 
 
 def test_classes_are_matched_by_name() -> None:
     one, other = Prediction(Path("x"), {"a": 0.9, "b": 0.1}), Prediction(Path("x"), {"b": 0.9, "a": 0.1})
-    assert blend([one, other], [0.5, 0.5]).probabilities == pytest.approx({"a": 0.5, "b": 0.5})
+    assert blend([one, other], [0.5, 0.5], "ab").probabilities == pytest.approx({"a": 0.5, "b": 0.5})
+    assert list(blend([other, one], [1, 1], "ab").probabilities) == ["a", "b"]
 
 
 def test_each_member_has_its_own_preprocessing_and_counts_the_same(data: Path, tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_another_ensemble_is_not_written_over(data: Path, tmp_path: Path) -> Non
     stamp = (tmp_path / "out" / "manifest.json").stat().st_mtime_ns
     join(runs, tmp_path / "out")
     assert (tmp_path / "out" / "manifest.json").stat().st_mtime_ns == stamp
-    with pytest.raises(RunError, match="differs in members"):
+    with pytest.raises(RunError, match="differs in candidates, members"):
         join(runs[:2], tmp_path / "out")
 
 
@@ -218,3 +219,13 @@ def test_weights_without_an_encoder_to_take_them(data: Path, tmp_path: Path) -> 
     join([member(tmp_path / name, data, seed) for seed, name in enumerate("ab")], tmp_path / "both")
     with pytest.raises(UsageError, match="no frozen encoder"):
         load(tmp_path / "both", weights="vgg.safetensors")
+
+
+def test_members_that_number_their_classes_differently_can_be_judged(data: Path, tmp_path: Path) -> None:
+    runs = [member(tmp_path / "a", data, 1), member(tmp_path / "b", data, 2, classes=("red", "blue"))]
+    join(runs, tmp_path / "both")
+    found = evaluate(tmp_path / "both", data, device="cpu")
+    other = load(runs[1], device="cpu").predict([found.judged[0].sample.path])[0]
+    one = load(runs[0], device="cpu").predict([found.judged[0].sample.path])[0]
+    mean = (one.probabilities["red"] + other.probabilities["red"]) / 2
+    assert found.judged[0].prediction.probabilities["red"] == pytest.approx(mean)

@@ -222,7 +222,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError, UnknownNameError):
         is_sound = False
     if not is_sound:
-        raise WrongWeightsError(f"{path} describes no classifier.", "Give a folder that `impasto train` wrote.")
+        hint = "Give a folder that `impasto train` wrote; an ensemble is read by load_classifier."
+        raise WrongWeightsError(f"{path} describes no classifier.", hint)
     return dict(config)
 
 

@@ -60,7 +60,7 @@ class Ensemble:
             member.predict(paths, batch_size=batch_size, views=views, cached=cached, on_progress=watch)
             for member, watch in zip(self.members, self._watches(on_progress), strict=True)
         ]
-        return [blend(answers, self.weights) for answers in zip(*said, strict=True)]
+        return [blend(answers, self.weights, self.classes) for answers in zip(*said, strict=True)]
 
     def _watches(self, on_progress: OnProgress) -> Iterator[OnProgress]:
         """Let the stages of different members be told apart: each has its own bar."""
@@ -75,15 +75,15 @@ class Ensemble:
 AnyClassifier = Classifier | Ensemble
 
 
-def blend(answers: Sequence[Prediction], weights: Sequence[float]) -> Prediction:
-    """Return the weighted mean of predictions of one picture, which have the same classes."""
+def blend(answers: Sequence[Prediction], weights: Sequence[float], classes: Sequence[str]) -> Prediction:
+    """Return the weighted mean of predictions of one picture, which know the same classes in any order."""
     for answer in answers:
         if answer.error:
             return answer
     total = sum(weights)
     shares = {
         name: sum(weight * answer.probabilities[name] for weight, answer in zip(weights, answers, strict=True)) / total
-        for name in answers[0].probabilities
+        for name in classes
     }
     return Prediction(answers[0].path, shares)
 
