@@ -56,8 +56,12 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Give an optimiser the state that :func:`optimiser_tensors` returned."""
+    parameters = [value for group in optimiser.param_groups for value in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition("/")
-        state.setdefault(int(index), {})[name] = value
+        owner = parameters[int(index)]
+        # In the layout of its parameter: torch's fused steps walk through both as they lie in memory.
+        same = value.shape == owner.shape
+        state.setdefault(int(index), {})[name] = torch.empty_like(owner).copy_(value) if same else value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

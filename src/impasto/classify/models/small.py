@@ -101,7 +101,7 @@ class ImpastoCNN(nn.Module):
 
     What R0's and R4's networks lack: batch normalisation lets a rate a hundred times theirs, and a head on means and
     maxima in place of all positions has a hundredth of their weights, so that a few hundred pictures suffice, of any
-    size. Means know how much of a texture there is, maxima whether it is there at all. 391,000 parameters.
+    size. Means know how much of a texture there is, maxima whether it is there at all. 408,000 parameters.
 
     Shape:
         input B x 3 x S x S in 0..1, S at least 32; output B x ``classes`` logits.
