@@ -64,9 +64,10 @@ def _say(name: str, size: int, check: Check) -> None:
 
 
 def _race(classifier: Classifier, data: bytes) -> None:
-    """Time both from decoded pixels to probabilities, in turns, best of all rounds."""
-    session = open_session(data)
-    for width, height in ((640, 480), (4000, 3000)):
+    """Time both from decoded pixels to probabilities, in turns, one thread each, best of all rounds."""
+    session, threads = open_session(data, threads=1), torch.get_num_threads()
+    torch.set_num_threads(1)
+    for width, height in ((224, 224), (640, 480), (4000, 3000)):
         pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
         image = Image.fromarray(pixels)
         ways: tuple[Callable[[], object], ...] = (
@@ -76,6 +77,7 @@ def _race(classifier: Classifier, data: bytes) -> None:
         rounds = [[_seconds(way) for way in ways] for _ in range(ROUNDS)]
         theirs, ours = (min(column) for column in zip(*rounds, strict=True))
         print(f"    {width} x {height}: torch {theirs:.4f} s, onnxruntime {ours:.4f} s, ratio {theirs / ours:.2f}")
+    torch.set_num_threads(threads)
 
 
 def _seconds(way: Callable[[], object]) -> float:

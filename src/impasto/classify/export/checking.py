@@ -82,12 +82,13 @@ def onnx_answers(data: bytes, paths: Sequence[Path], on_progress: OnProgress = i
     return np.array(rows, dtype=np.float64)
 
 
-def open_session(data: bytes) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` of a serialised model on the processor."""
+def open_session(data: bytes, threads: int = 0) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` of a serialised model on the processor; 0 threads: its own choice."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
