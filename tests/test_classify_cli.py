@@ -15,7 +15,9 @@ import pytest
 
 from classify_fixtures import paint_classes, paint_splits
 from impasto.classify import TrainConfig
-from impasto.classify.models import DEFAULT_MODEL, MODELS
+from impasto.classify.config import DEFAULT_OPEN, DEFAULT_VIEWS
+from impasto.classify.models import DEFAULT_MODEL, HEADS, MODELS
+from impasto.classify.recipes import CLASS_WEIGHTS, OPTIMISERS, SCHEDULES
 from impasto.cli import main
 from impasto.cli.train import train
 from impasto.data.load.augmentations import KINDS, PRESETS
@@ -117,6 +119,19 @@ def test_left_out_and_leaked_pictures_are_told(trained: Impasto) -> None:
     assert warning in trained("evaluate", "run", "data", "--quiet").err
 
 
+def test_folds_of_the_command_line(impasto: Impasto) -> None:
+    paint_classes(Path("data"), 9)
+    options = ("--model", "r0-cnn", "--image-size", 24, "--epochs", 3, "--folds", 3, "--device", "cpu")
+    result = impasto("train", "data", "-o", "cv", *options)
+    assert result.code == 0
+    assert "repetition 1: " in result.out
+    assert "(18 of 18 pictures evaluated)" in result.out
+    assert "mean of 3 folds: " in result.out
+    record = json.loads(impasto("train", "data", "-o", "cv", *options, "--json").out)
+    assert record["repeats"][0]["n"] == 18
+    assert len(list(csv.DictReader(Path("cv/folds.csv").open()))) == 3
+
+
 def test_class_names_are_no_markup(impasto: Impasto) -> None:
     paint_splits(Path("data"))
     for split in ("train", "validation", "test"):
@@ -139,7 +154,12 @@ def test_class_names_are_no_markup(impasto: Impasto) -> None:
         (("train", "data", "-o", "new", *NETWORK, "--augment", "colour"), 2, "--labels subject"),
         (("train", "data", "-o", "new", *NETWORK, "--labels", "colours"), 2, "unknown kind of labels"),
         (("train", "data", "-o", "new", *NETWORK, "--workers", "-1"), 2, "--workers"),
-        (("train", "data", "-o", "new", "--augment", "r4"), 2, "has no augment"),
+        (("train", "data", "-o", "new", "--model", "r4-cnn", "--views", "3"), 2, "has no views"),
+        (("train", "data", "-o", "new", "--head", "r3"), 2, "unknown head"),
+        (("train", "data", "-o", "new", "--model", "finetune:vgg16", "--open", "some"), 2, "neither a number nor all"),
+        (("train", "data", "-o", "new", *NETWORK, "--learning-rate", "high"), 2, "neither a number nor auto"),
+        (("train", "data", "-o", "new", *NETWORK, "--optimiser", "adm"), 2, "Did you mean adam"),
+        (("train", "data", "-o", "new", "--repeats", "3"), 2, "--folds 5"),
         (("train", "data", "-o", "run", *NETWORK, "--seed", "5"), 1, "differs in seed"),
         (("train", "data"), 2, "--output"),
         (("evaluate", "run", "data", "--split", "tets"), 2, "unknown split"),
@@ -164,9 +184,13 @@ def test_help_names_the_models_and_the_settings_with_their_defaults() -> None:
     assert signature(train).parameters["model"].default == DEFAULT_MODEL
     assert all(name in options["augment"].help for name in PRESETS)
     assert all(kind in options["labels"].help for kind in KINDS)
-    for field in fields(TrainConfig):
-        if field.name in NETWORK_ONLY and field.default not in (None, False):
-            assert options[field.name].show_default == str(field.default)
+    assert all(name in options["head"].help for name in HEADS)
+    for known, option in ((OPTIMISERS, "optimiser"), (SCHEDULES, "schedule"), (CLASS_WEIGHTS, "class_weights")):
+        assert all(name in options[option].help for name in known)
+    assert options["open_blocks"].show_default == str(DEFAULT_OPEN)
+    assert options["views"].show_default == str(DEFAULT_VIEWS)
+    settings = {field.name for field in fields(TrainConfig) if field.init}
+    assert settings <= set(hints), "every setting has an option"
 
 
 def test_as_a_module_with_data_without_splits(tmp_path: Path) -> None:

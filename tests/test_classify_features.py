@@ -174,8 +174,8 @@ def test_nothing_readable_is_no_crash(tmp_path: Path) -> None:
 
 def test_features_that_are_no_numbers_are_an_error_and_not_kept(paths: list[Path], tmp_path: Path) -> None:
     class Broken(FakeEncoder):
-        def features(self, x: torch.Tensor) -> torch.Tensor:
-            return super().features(x) / 0 * 0
+        def features(self, x: torch.Tensor, grid: int = 1) -> torch.Tensor:
+            return super().features(x, grid) / 0 * 0
 
     with pytest.raises(NumericalError, match="features of fake"):
         run(extractor(tmp_path, Broken()), paths)

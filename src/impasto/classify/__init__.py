@@ -9,6 +9,7 @@ Proportion(k=57, n=60)
 
 from impasto.classify.classifier import Classifier
 from impasto.classify.config import TrainConfig
+from impasto.classify.crossvalidate import CrossValidation, cross_validate
 from impasto.classify.ensemble import AnyClassifier, Ensemble, load_classifier
 from impasto.classify.estimator import ClassifierEstimator
 from impasto.classify.export import export_folder, export_onnx
@@ -35,6 +36,7 @@ __all__ = [
     "Classifier",
     "ClassifierEstimator",
     "Confusion",
+    "CrossValidation",
     "Ensemble",
     "Evaluation",
     "Extractor",
@@ -47,6 +49,7 @@ __all__ = [
     "TrainConfig",
     "TrainResult",
     "calibrate",
+    "cross_validate",
     "evaluate",
     "export_folder",
     "export_onnx",

@@ -62,6 +62,7 @@ def train(
     on_progress: OnProgress = ignore_progress,
     *,
     encoder: AnyEncoder | None = None,
+    dataset: Dataset | None = None,
 ) -> TrainResult:
     """Train a classifier and write it to the folder ``output``.
 
@@ -78,6 +79,7 @@ def train(
         on_progress: told of hashing, features or reading, and training.
         encoder: the encoder, already loaded and on the device; lent, unless it is fine-tuned. None loads it by its
             name.
+        dataset: what ``config.data`` holds, with hashes, and split in another way; None reads it.
 
     Raises:
         DataError: splits or classes that cannot serve.
@@ -92,7 +94,7 @@ def train(
     settings = _settings(config)
     with crew(config.device) as team:
         told = on_progress if team.leads else ignore_progress
-        dataset = with_splits(read_hashed(config.data, told), config.seed)
+        dataset = with_splits(dataset or read_hashed(config.data, told), config.seed)
         if config.encoder is not None and encoder is None:
             encoder = load_encoder(config.encoder, weights=config.weights, seed=config.seed)
             encoder = encoder.to(team.device)

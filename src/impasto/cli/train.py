@@ -24,9 +24,9 @@ from impasto.cli.models import Data, printable, report_skipped
 from impasto.errors import UsageError
 
 if TYPE_CHECKING:
-    from impasto.classify import TrainResult
+    from impasto.classify import CrossValidation, TrainResult
 
-_OWN = "the model's"  # what --help shows in place of a number that goes with the model's name
+_TAUGHT, _CROSS = "How it is taught (else as goes with the model)", "Cross-validation"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Learn")(train)
 
 
-def _own(help: str, panel: str = "How it is taught (else as goes with the model)") -> Any:
+def _own(help: str, panel: str = _TAUGHT) -> Any:
     return typer.Option(help=help, show_default=False, rich_help_panel=panel)
 
 
@@ -99,6 +99,11 @@ def train(
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files as well.")] = False,
     weights: Weights = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Cross-validate: a model for each of so many folds.", rich_help_panel=_CROSS),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Deal folds so often.", rich_help_panel=_CROSS)] = 1,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -107,9 +112,10 @@ def train(
     """Teach a classifier the classes of a folder.
 
     The model folder carries class names and preprocessing. Data without splits are dealt 70 : 15 : 15 by groups,
-    and `impasto evaluate` then tests on the pictures set aside. The same command goes on after being killed.
+    and `impasto evaluate` then tests on the pictures set aside. The same command goes on after being killed. Several
+    processes: torchrun --nproc-per-node N -m impasto train ...
     """
-    from impasto.classify import TrainConfig
+    from impasto.classify import TrainConfig, cross_validate
     from impasto.classify import train as run
 
     own = locals()
@@ -118,12 +124,30 @@ def train(
         "open_blocks": _number_or(open_blocks, "all", int),
         "learning_rate": _number_or(learning_rate, "auto", float),
     }
+    config = TrainConfig(**given)
+    if repeats > 1 and folds is None:
+        raise UsageError("--repeats deals folds again.", "Say how many: --folds 5.")
     with progress_bar(quiet or as_json) as on_progress:
-        result = run(TrainConfig(**given), output, on_progress)
+        if folds is not None:
+            _show_folds(cross_validate(config, output, folds, repeats, on_progress), as_json)
+            return
+        result = run(config, output, on_progress)
     if as_json:
         print_json(_train_record(result))
     else:
         _show_training(result, data, quiet)
+
+
+def _show_folds(result: CrossValidation, as_json: bool) -> None:
+    if as_json:
+        print_json({"folder": result.folder, **result.record()})
+        return
+    evaluated, available = result.evaluated
+    for repeat, score in enumerate(result.pooled, 1):
+        out.print(f"repetition {repeat}: {score}   ({evaluated} of {available} pictures evaluated)", highlight=False)
+    low, high = (100 * share for share in result.record()["corrected_resampled_t95"])
+    told = f"mean of {len(result.folds)} folds: {result.mean.mean:.1%} [{low:.1f}, {high:.1f}]".replace("%", " %")
+    out.print(f"{told}, corrected for the training pictures that folds share", highlight=False, markup=False)
 
 
 def _number_or(text: str | None, word: Literal["all", "auto"], number: type[int] | type[float]) -> Any:
