@@ -129,7 +129,7 @@ def test_folds_of_the_command_line(impasto: Impasto) -> None:
     assert "mean of 3 folds: " in result.out
     record = json.loads(impasto("train", "data", "-o", "cv", *options, "--json").out)
     assert record["repeats"][0]["n"] == 18
-    assert len(list(csv.DictReader(Path("cv/folds.csv").open()))) == 3
+    assert len(Path("cv/folds.csv").read_text().splitlines()) == 4
 
 
 def test_class_names_are_no_markup(impasto: Impasto) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment
 
+from impasto.classify.models import parse_model
 from impasto.data.load.augmentations import Augmentation
 from impasto.statistics import Proportion
 
@@ -25,13 +26,12 @@ A classifier trained by impasto {{ config.version }}.
 | not readable, left out | {{ facts.skipped | length }} |
 | pictures | {{ config.preprocessing.crop }} scaled to {{ config.preprocessing.size }} pixels \
 ({{ config.preprocessing.resampling }}), {{ config.preprocessing.colour }} |
-{% if config.encoder -%}
-| encoder | {{ config.model.removeprefix("frozen:") | cell }}, frozen; its weights are not in this folder |
+{% if encoder -%}
+| encoder | {{ encoder | cell }} |
 {% endif -%}
-{% if config.augment -%}
 | augmentation | {{ config.augment }}: {{ augmentation }} |
 | classes are labels of the kind | {{ config.labels }}{{ caveat }} |
-{% endif -%}
+| taught by | {{ taught_by }} |
 | validation | {{ validation }} (95 % Wilson interval) |
 | seed | {{ config.seed }} |
 
@@ -53,13 +53,37 @@ def card(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         config=config,
         facts=facts,
         validation=Proportion(facts["validation"]["correct"], facts["validation"]["n"]),
+        encoder=_encoder(config),
+        taught_by=_taught_by(config, facts),
         **_augmentation(config),
     )
 
 
+def _encoder(config: Mapping[str, Any]) -> str:
+    model = parse_model(config["model"])
+    if model.kind == "frozen":
+        return f"{model.encoder}, frozen, with the head {config['head']}; its weights are not in this folder"
+    if model.kind == "finetune":
+        blocks = config["open_blocks"]
+        opened = "all blocks" if blocks == "all" else f"its last {blocks} block{'s' * (blocks > 1)}"
+        return f"{model.encoder}, {opened} fine-tuned, with the head {config['head']}"
+    return ""
+
+
+def _taught_by(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """Return how the weights were found, in one line."""
+    if "optimiser" not in config:
+        return "logistic regression (L-BFGS), its penalty chosen on validation"
+    rate = facts.get("learning_rate", config["learning_rate"])
+    probe = facts.get("probe")
+    begun = f"; begun from a linear probe of {Proportion(probe['correct'], probe['n'])}" if probe else ""
+    return (
+        f"{config['optimiser']}, learning rate {rate:g} ({config['schedule']}), batches of {config['batch_size']}, "
+        f"{config['epochs']} epochs at most{begun}"
+    )
+
+
 def _augmentation(config: Mapping[str, Any]) -> dict[str, str]:
-    if not config.get("augment"):
-        return {}
     augmentation = Augmentation(config["augment"])
     is_true = config["labels"] in augmentation.preserves
     return {
