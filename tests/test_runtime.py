@@ -166,3 +166,17 @@ def test_the_examples_in_the_docstrings() -> None:
     outcome = doctest.testmod(runtime)
     assert outcome.attempted >= 6
     assert outcome.failed == 0
+
+
+def test_held_memory_may_be_nested_and_survives_errors() -> None:
+    import torch
+
+    from impasto.runtime import _Holders, held_memory
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), held_memory():  # noqa: PT012
+            with held_memory():
+                assert torch.rand(2**20).sum() > 0
+            assert _Holders.count in (0, 1)
+            raise ZeroDivisionError
+        assert _Holders.count == 0

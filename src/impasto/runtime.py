@@ -6,6 +6,7 @@ Nothing here imports torch before it is needed, so that ``impasto --help`` stays
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import time
@@ -201,6 +202,48 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+class _Holders:
+    """How many blocks of code want freed memory to be kept; the allocator is one for the whole process."""
+
+    count = 0
+
+
+@contextlib.contextmanager
+def held_memory() -> Iterator[None]:
+    """Keep freed memory for the next step in place of giving it back: on a CPU, features come twice as fast.
+
+    A batch frees hundreds of megabytes and the next takes as many again, and every page that comes from the system is
+    cleared first. Only where the C library is glibc; afterwards the memory is given back.
+    """
+    library = _allocator()
+    if library is None:
+        yield
+        return
+    _Holders.count += 1
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        _Holders.count -= 1
+        if not _Holders.count:
+            library.mallopt(_M_MMAP_MAX, 65536)  # both as they are by default
+            library.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
+            library.malloc_trim(0)
+
+
+def _allocator() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
 def human_bytes(count: float) -> str:

@@ -22,7 +22,7 @@ from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import RunError, UnknownNameError, UsageError, WrongWeightsError
 from impasto.files import file_digests, write_bytes
 from impasto.runs import CONFIG_NAME, read_json, to_plain, write_json
-from impasto.runtime import OnProgress, Progress, choose_device, ignore_progress
+from impasto.runtime import OnProgress, Progress, choose_device, held_memory, ignore_progress
 
 MODEL_NAME = "model.safetensors"
 
@@ -148,11 +148,12 @@ class Classifier:
             UnknownNameError: no such views.
         """
         files = [Path(path) for path in paths]
-        if views != "centre":
-            return self._from_views(files, views, batch_size, on_progress)
-        if self.encoder is None:
-            return self._from_pixels(files, batch_size, on_progress)
-        return self._from_features(self.encoder, files, batch_size, cached, on_progress)
+        with held_memory():
+            if views != "centre":
+                return self._from_views(files, views, batch_size, on_progress)
+            if self.encoder is None:
+                return self._from_pixels(files, batch_size, on_progress)
+            return self._from_features(self.encoder, files, batch_size, cached, on_progress)
 
     def _from_pixels(self, paths: list[Path], batch_size: int, on_progress: OnProgress) -> list[Prediction]:
         predictions: list[Prediction] = []

@@ -21,7 +21,7 @@ from impasto.data.load.picture_set import Pictures
 from impasto.data.load.pictures import Preprocessing, Skipped, read_batches, scaled
 from impasto.encoders import AnyEncoder
 from impasto.errors import NumericalError
-from impasto.runtime import OnProgress, Progress, ignore_progress
+from impasto.runtime import OnProgress, Progress, held_memory, ignore_progress
 
 # After how many pictures the cache is written: a killed run loses no more than these.
 _CHUNK = 512
@@ -88,6 +88,10 @@ class Extractor:
         Raises:
             NumericalError: the encoder returns NaN or infinity.
         """
+        with held_memory():
+            return self._features(paths, hashes, on_progress)
+
+    def _features(self, paths: Sequence[Path], hashes: Sequence[str], on_progress: OnProgress) -> Features:
         cache = self.cache()
         known = cache.read(key for key in hashes if key) if cache else {}
         rows = {index: known[key] for index, key in enumerate(hashes) if key in known}
@@ -139,9 +143,10 @@ class Extractor:
             NumericalError: the encoder returns NaN or infinity.
         """
         step = _Steps(on_progress, count * len(hashes))
-        return torch.stack(
-            [self._view(pictures, hashes, augmentation, seed, view, step) for view in range(1, count + 1)]
-        )
+        with held_memory():
+            return torch.stack(
+                [self._view(pictures, hashes, augmentation, seed, view, step) for view in range(1, count + 1)]
+            )
 
     def _view(
         self, pictures: Pictures, hashes: Sequence[str], augmentation: Augmentation, seed: int, view: int, step: _Steps

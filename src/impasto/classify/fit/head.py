@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ def solve_head(
     classes: int,
     *,
     balanced: bool = False,
+    penalties: Sequence[float] = PENALTIES,
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[LinearHead, list[CurvePoint], CurvePoint]:
     """Return the head that is best on validation, a row for each ``C`` tried, and the best row.
@@ -39,6 +41,7 @@ def solve_head(
         validation: features M x D and labels of other pictures; classes may lack.
         classes: the number of classes.
         balanced: whether every class counts the same, however many pictures it has.
+        penalties: the values of ``C`` to choose from.
         on_progress: told after each ``C``.
     """
     views, labels = train
@@ -47,15 +50,15 @@ def solve_head(
     points: list[CurvePoint] = []
     best: tuple[CurvePoint, LinearHead] | None = None
     inputs = ((rows - mean) / scale).double().numpy()
-    on_progress(Progress("training", 0, len(PENALTIES)))
-    for step, c in enumerate(PENALTIES, 1):
+    on_progress(Progress("training", 0, len(penalties)))
+    for step, c in enumerate(penalties, 1):
         head = _as_head(mean, scale, *_regress(inputs, repeated.numpy(), c, len(views), balanced))
         point = CurvePoint(step, *_score(head, (rows, repeated)), *_score(head, validation), c=c)
         points.append(point)
         if best is None or point.rank > best[0].rank:
             best = point, head
         values = {"C": c, "validation_accuracy": point.validation_accuracy}
-        on_progress(Progress("training", step, len(PENALTIES), values))
+        on_progress(Progress("training", step, len(penalties), values))
     assert best is not None
     return best[1], points, best[0]
 

@@ -30,7 +30,21 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             return torch.optim.Adam(groups, lr=0.0, **fused)
         case "adamw":
             return torch.optim.AdamW(groups, lr=0.0, **fused)
-    return torch.optim.RMSprop(groups, lr=0.0, alpha=0.9, eps=1e-7)
+    return _rmsprop(groups, fused)
+
+
+def _rmsprop(groups: list[dict[str, Any]], fused: dict[str, Any]) -> torch.optim.Optimizer:
+    """Return Keras' RMSprop: Adam without momentum, and without correcting for a mean of squares that began at 0.
+
+    torch's own RMSprop has no fused step and takes three times as long on R4's networks; its sums are the same.
+    """
+    optimiser = torch.optim.Adam(groups, lr=0.0, betas=(0.0, 0.9), eps=1e-7, **fused)
+    for group in optimiser.param_groups:
+        for value in group["params"]:
+            moments = {name: torch.zeros_like(value) for name in ("exp_avg", "exp_avg_sq")}
+            # The correction is 1 - .9^step, which is 1 long before this one.
+            optimiser.state[value] = {"step": torch.tensor(1e6, device=value.device), **moments}
+    return optimiser
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import torch
 from impasto.classify.fit.loop import Fitting
 from impasto.errors import NumericalError
 from impasto.runs import write_csv
-from impasto.runtime import Progress, deterministic
+from impasto.runtime import Progress, deterministic, held_memory
 
 TABLE_NAME = "learning_rates.csv"
 _LOWEST, _HIGHEST, _STEPS = 1e-7, 1.0, 100
@@ -63,7 +63,7 @@ def find_rate(fitting: Fitting) -> RateScan:
     )
     rates = [_LOWEST * (_HIGHEST / _LOWEST) ** (step / (_STEPS - 1)) for step in range(_STEPS)]
     losses: list[float] = []
-    with deterministic(), torch.random.fork_rng(), contextlib.suppress(NumericalError):
+    with deterministic(), held_memory(), torch.random.fork_rng(), contextlib.suppress(NumericalError):
         for loss in _smoothed(trial.trial(rates)):
             if loss > _EXPLODED * min(losses, default=math.inf):
                 break
