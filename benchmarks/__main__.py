@@ -14,11 +14,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.artefacts import artefacts
+from benchmarks.cached_heads import cached_heads
 from benchmarks.duplicates import duplicates
 from benchmarks.export import export
+from benchmarks.few_shot import few_shot
 from benchmarks.importing import importing
 from benchmarks.loaders import loaders
 from benchmarks.networks import networks
+from benchmarks.training_speed import training_speed
 from impasto.encoders import ENCODERS, AnyEncoder, load_encoder
 from impasto.images import Picture, open_picture, resize_long, to_tensor
 from impasto.runtime import Stopwatch
@@ -28,7 +31,19 @@ from impasto.style.config import DEFAULT_NETWORK, PRESETS, Preset, StylizeConfig
 from impasto.style.engine import optimise, plan_scales, resize
 from impasto.style.optimize import Painter
 
-BENCHMARKS = ("precision", "presets", "artefacts", "networks", "loaders", "duplicates", "importing", "export")
+BENCHMARKS = (
+    "precision",
+    "presets",
+    "artefacts",
+    "networks",
+    "loaders",
+    "duplicates",
+    "importing",
+    "export",
+    "few-shot",
+    "cached-heads",
+    "training-speed",
+)
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
 
@@ -117,9 +132,12 @@ def main() -> None:
     parser.add_argument("--style", type=Path, help="style picture; by default a sample style")
     parser.add_argument("--networks", nargs="*", default=[DEFAULT_NETWORK], help="names or files, for artefacts")
     parser.add_argument(
-        "--folder", type=Path, help="<class>/ folders of pictures, for loaders, importing and export; left out without"
+        "--folder",
+        type=Path,
+        help="<class>/ folders, for loaders and what comes after it; left out without",
     )
     parser.add_argument("--pictures", type=int, help="so many of them, evenly chosen; by default all")
+    parser.add_argument("--keras", metavar="PYTHON", help="of an environment with Keras 3, for training-speed")
     parser.add_argument("--encoder", default="impasto-vgg")
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--steps", type=int, default=1000, help="of Adam")
@@ -132,6 +150,12 @@ def main() -> None:
         importing(options.folder)
     if "export" in options.which and options.folder:
         export(options.folder)
+    if "few-shot" in options.which and options.folder:
+        few_shot(options.folder)
+    if "cached-heads" in options.which and options.folder:
+        cached_heads(options.folder)
+    if "training-speed" in options.which and options.folder:
+        training_speed(options.folder, options.keras)
     if "duplicates" in options.which:
         duplicates()
     with tempfile.TemporaryDirectory() as folder:
