@@ -13,7 +13,7 @@ from impasto.classify.features import Extractor
 from impasto.classify.fit.feeds import FeatureFeed, PictureFeed
 from impasto.classify.fit.loop import Fitting
 from impasto.classify.fit.processes import Crew
-from impasto.classify.models import OnFeatures, R4Head
+from impasto.classify.models import HEADS, OnFeatures
 from impasto.classify.models.build import fresh_head
 from impasto.classify.recipes import R4_HEAD_RECIPE, Recipe
 from impasto.data.dataset import Dataset, read_dataset
@@ -31,16 +31,21 @@ _WATCHED = 10  # pictures a class that choose the epoch, of those that training 
 
 
 def cached_heads(folder: Path, encoder: str = "squeezenet1_0", views: int = 3, epochs: int = 80) -> None:
-    """Seconds and right answers of both ways: R4's size, two classes, batches of 10, augmented.
+    """Both ways with R4's head on means and with R4's own, seconds and right answers of both ways: R4's size, two classes, batches of 10, augmented.
 
     Ten pictures a class of the validation split choose the epoch, the others judge. The decoded pictures are kept for
     both ways, and both compute in the precision that the program chooses for them: bf16 where the processor has it
     for what goes through the encoder in training, float32 for features that are kept.
     """
+    for head in ("r4-mean", "r4"):
+        _race(folder, head, encoder, views, epochs)
+
+
+def _race(folder: Path, head: str, encoder: str, views: int, epochs: int) -> None:
     network = load_encoder(encoder)
     assert isinstance(network, Encoder)
     with tempfile.TemporaryDirectory() as place:
-        race = _Race.of(read_dataset(folder), network, Path(place))
+        race = _Race.of(read_dataset(folder), head, network, Path(place))
         judged = int(race.judged.sum())
         print(
             f"cached-heads: R4's recipe, {epochs} epochs, {encoder}, {int(race.train.sum())} pictures, {judged} judged"
@@ -57,6 +62,7 @@ def cached_heads(folder: Path, encoder: str = "squeezenet1_0", views: int = 3, e
 
 @dataclass(frozen=True)
 class _Race:
+    head: str
     encoder: Encoder
     place: Path
     preprocessing: Preprocessing
@@ -68,7 +74,7 @@ class _Race:
     judged: Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset, encoder: Encoder, place: Path) -> _Race:
+    def of(cls, dataset: Dataset, head: str, encoder: Encoder, place: Path) -> _Race:
         classes = dataset.classes[1:3]
         samples = [item for item in dataset.samples if item.label in classes]
         preprocessing = Preprocessing(encoder.input_size)
@@ -82,7 +88,7 @@ class _Race:
         ]
         watched = held & (first <= _WATCHED)
         pictures = read_pictures(paths, hashes, preprocessing, folder=place / "pictures")
-        return cls(encoder, place, preprocessing, pictures, hashes, labels, train, watched, held & ~watched)
+        return cls(head, encoder, place, preprocessing, pictures, hashes, labels, train, watched, held & ~watched)
 
     def end_to_end(self, recipe: Recipe) -> tuple[float, Tensor]:
         """Return seconds, and which of the judged pictures are named correctly."""
@@ -98,7 +104,7 @@ class _Race:
     def cached(self, recipe: Recipe, views: int) -> tuple[float, Tensor]:
         """Return seconds, and which of the judged pictures are named correctly."""
         watch = Stopwatch()
-        extract = Extractor(self.encoder, self.preprocessing, _CPU, self.place / "features", grid=R4Head.grid)
+        extract = Extractor(self.encoder, self.preprocessing, _CPU, self.place / "features", grid=self._grid)
         hashes = [self.hashes[index] for index in self.train.nonzero().flatten().tolist()]
         taught = _Some(self.pictures, self.train.nonzero().flatten().tolist())
         values = extract.views(taught, hashes, Augmentation(recipe.augment), seed=0, count=views)  # type: ignore[arg-type]
@@ -113,11 +119,16 @@ class _Race:
 
     def _head(self) -> nn.Module:
         side = self.preprocessing.size
-        return fresh_head("r4", self.encoder.features(torch.zeros(1, 3, side, side), R4Head.grid).shape[1], 2, seed=0)
+        features = self.encoder.features(torch.zeros(1, 3, side, side), self._grid).shape[1]
+        return fresh_head(self.head, features, 2, seed=0)
+
+    @property
+    def _grid(self) -> int:
+        return HEADS[self.head].grid
 
     def _features(self, chosen: Tensor) -> Tensor:
         batch = scaled(self.pictures.batch(chosen.nonzero().flatten().tolist()))
-        return self.encoder.features(batch.contiguous(memory_format=torch.channels_last), R4Head.grid)
+        return self.encoder.features(batch.contiguous(memory_format=torch.channels_last), self._grid)
 
     @torch.no_grad()
     def _right(self, network: OnFeatures) -> Tensor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from inspect import signature
 from pathlib import Path
 from typing import get_type_hints
@@ -14,55 +13,32 @@ from typing import get_type_hints
 import pytest
 
 from classify_fixtures import paint_classes, paint_splits
+from cli_fixtures import Program
 from impasto.classify import TrainConfig
 from impasto.classify.config import DEFAULT_OPEN, DEFAULT_VIEWS
 from impasto.classify.models import DEFAULT_MODEL, HEADS, MODELS
 from impasto.classify.recipes import CLASS_WEIGHTS, OPTIMISERS, SCHEDULES
-from impasto.cli import main
 from impasto.cli.train import train
 from impasto.data.load.augmentations import KINDS, PRESETS
 
 NETWORK = ("--model", "r0-cnn", "--image-size", "24", "--batch-size", "4", "--epochs", "12", "--device", "cpu")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Impasto = Callable[..., Outcome]
-
-
 @pytest.fixture
-def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Impasto:
+def impasto(program: Program) -> Program:
     """Run the program in an empty folder with a cache of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["impasto", *map(str, arguments)])
-        try:
-            main.run()
-            code = 0
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        return Outcome(code, *capsys.readouterr())
-
-    return run
+    return program
 
 
 @pytest.fixture
-def trained(impasto: Impasto) -> Impasto:
+def trained(impasto: Program) -> Program:
     """The program beside a folder ``data`` and a model ``run`` trained on it."""
     paint_splits(Path("data"))
     assert impasto("train", "data", "-o", "run", *NETWORK, "--quiet").code == 0
     return impasto
 
 
-def test_the_three_commands_in_turn(impasto: Impasto) -> None:
+def test_the_three_commands_in_turn(impasto: Program) -> None:
     paint_splits(Path("data"))
     result = impasto("train", "data", "-o", "run", *NETWORK)
     assert result.code == 0
@@ -77,7 +53,7 @@ def test_the_three_commands_in_turn(impasto: Impasto) -> None:
     assert result.out.count("red ") == 5
 
 
-def test_augmentations_labels_and_workers_are_asked_for_by_name(impasto: Impasto) -> None:
+def test_augmentations_labels_and_workers_are_asked_for_by_name(impasto: Program) -> None:
     paint_splits(Path("data"))
     for i, options in enumerate((("--labels", "subject"), ("--insist", "--workers", 1))):
         result = impasto("train", "data", "-o", f"run{i}", *NETWORK, "--augment", "r4+colour", *options)
@@ -88,13 +64,13 @@ def test_augmentations_labels_and_workers_are_asked_for_by_name(impasto: Impasto
         assert "workers" not in config
 
 
-def test_evaluate_as_json_is_the_file(trained: Impasto) -> None:
+def test_evaluate_as_json_is_the_file(trained: Program) -> None:
     result = trained("evaluate", "run", "data", "--json", "-o", "scores")
     assert result.err == ""
     assert json.loads(result.out) == json.loads(Path("scores/evaluation.json").read_text())
 
 
-def test_train_as_json_and_again_at_once(trained: Impasto) -> None:
+def test_train_as_json_and_again_at_once(trained: Program) -> None:
     stamp = Path("run/model.safetensors").stat().st_mtime_ns
     result = trained("train", "data", "-o", "run", *NETWORK, "--json")
     record = json.loads(result.out)
@@ -103,7 +79,7 @@ def test_train_as_json_and_again_at_once(trained: Impasto) -> None:
     assert (result.err, Path("run/model.safetensors").stat().st_mtime_ns) == ("", stamp)
 
 
-def test_left_out_and_leaked_pictures_are_told(trained: Impasto) -> None:
+def test_left_out_and_leaked_pictures_are_told(trained: Program) -> None:
     Path("data/test/red/broken.png").write_bytes(b"?")
     copied = min(Path("data/train/red").iterdir())
     Path("data/test/red/copy.png").write_bytes(copied.read_bytes())
@@ -119,7 +95,7 @@ def test_left_out_and_leaked_pictures_are_told(trained: Impasto) -> None:
     assert warning in trained("evaluate", "run", "data", "--quiet").err
 
 
-def test_folds_of_the_command_line(impasto: Impasto) -> None:
+def test_folds_of_the_command_line(impasto: Program) -> None:
     paint_classes(Path("data"), 9)
     options = ("--model", "r0-cnn", "--image-size", 24, "--epochs", 3, "--folds", 3, "--device", "cpu")
     result = impasto("train", "data", "-o", "cv", *options)
@@ -132,7 +108,7 @@ def test_folds_of_the_command_line(impasto: Impasto) -> None:
     assert len(Path("cv/folds.csv").read_text().splitlines()) == 4
 
 
-def test_class_names_are_no_markup(impasto: Impasto) -> None:
+def test_class_names_are_no_markup(impasto: Program) -> None:
     paint_splits(Path("data"))
     for split in ("train", "validation", "test"):
         Path(f"data/{split}/red").rename(f"data/{split}/[bold]red[")
@@ -167,7 +143,7 @@ def test_class_names_are_no_markup(impasto: Impasto) -> None:
     ],
 )
 def test_errors_are_one_line_and_a_status(
-    trained: Impasto, arguments: tuple[str, ...], code: int, message: str
+    trained: Program, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     result = trained(*arguments)
     assert result.code == code

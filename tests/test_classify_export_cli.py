@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -13,25 +10,14 @@ import pytest
 import torch
 
 from classify_fixtures import paint_splits
+from cli_fixtures import Program
 from impasto.classify import Classifier, Preprocessing
 from impasto.classify.models import R0CNN
-from impasto.cli import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Impasto = Callable[..., Outcome]
 
 
 @pytest.fixture
-def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Impasto:
+def impasto(program: Program) -> Program:
     """Run the program beside labelled pictures ``data`` and an untrained model ``run``."""
-    monkeypatch.chdir(tmp_path)
     paint_splits(Path("data"))
     config = {
         "model": "r0-cnn",
@@ -42,21 +28,10 @@ def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         Classifier(config, R0CNN(2, 32).requires_grad_(False)).save(Path("run"))
-
-    def call(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["impasto", *map(str, arguments)])
-        try:
-            main.run()
-            code = 0
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+    return program
 
 
-def test_onnx_with_the_sample_photos(impasto: Impasto) -> None:
+def test_onnx_with_the_sample_photos(impasto: Program) -> None:
     result = impasto("export", "run", "-o", "out/model.onnx")
     assert result.code == 0
     assert "13 pictures: probabilities differ by" in result.out
@@ -64,7 +39,7 @@ def test_onnx_with_the_sample_photos(impasto: Impasto) -> None:
     assert [item.name for item in onnx.load("out/model.onnx").graph.input] == ["image"]
 
 
-def test_int8_is_counted_on_labelled_pictures(impasto: Impasto) -> None:
+def test_int8_is_counted_on_labelled_pictures(impasto: Program) -> None:
     result = impasto("export", "run", "-o", "small.onnx", "--int8", "--data", "data", "--pictures", "data/test", "-q")
     assert result.code == 0
     lines = result.out.splitlines()
@@ -84,7 +59,7 @@ def test_int8_is_counted_on_labelled_pictures(impasto: Impasto) -> None:
     assert record["int8"]["accuracy"][0]["n"] == 10
 
 
-def test_safetensors(impasto: Impasto) -> None:
+def test_safetensors(impasto: Program) -> None:
     result = impasto("export", "run", "-o", "folder", "--format", "safetensors", "--pictures", "data/test/red")
     assert result.code == 0
     assert "6 pictures: probabilities differ by" in result.out
@@ -107,7 +82,7 @@ def test_safetensors(impasto: Impasto) -> None:
         (("run",), 2, "--output"),
     ],
 )
-def test_errors_leave_nothing(impasto: Impasto, arguments: tuple[str, ...], code: int, message: str) -> None:
+def test_errors_leave_nothing(impasto: Program, arguments: tuple[str, ...], code: int, message: str) -> None:
     Path("ensemble").mkdir()
     Path("ensemble/config.json").write_text('{"model": "ensemble"}')
     if arguments == ("run", "-o", "run", "--format", "safetensors"):

@@ -3,51 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from classify_fixtures import paint, paint_splits
+from cli_fixtures import Program
 from impasto.classify import VIEWS
-from impasto.cli import main
 from test_classify_ensemble import member
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Impasto = Callable[..., Outcome]
-
-
 @pytest.fixture
-def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Impasto:
+def impasto(program: Program) -> Program:
     """The program beside a folder ``data`` and two untrained models ``one`` and ``two``."""
-    monkeypatch.chdir(tmp_path)
     paint_splits(Path("data"))
     for seed, name in enumerate(("one", "two")):
         member(Path(name), Path("data"), seed)
-
-    def run(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["impasto", *map(str, arguments)])
-        try:
-            main.run()
-            code = 0
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        return Outcome(code, *capsys.readouterr())
-
-    return run
+    return program
 
 
-def test_evaluate_says_it_all_and_saves_it(impasto: Impasto) -> None:
+def test_evaluate_says_it_all_and_saves_it(impasto: Program) -> None:
     result = impasto("evaluate", "one", "data", "--device", "cpu")
     assert result.code == 0
     record = json.loads(Path("one/evaluation.json").read_text())
@@ -62,7 +37,7 @@ def test_evaluate_says_it_all_and_saves_it(impasto: Impasto) -> None:
         assert Path("one", name).is_file()
 
 
-def test_against_another_model(impasto: Impasto) -> None:
+def test_against_another_model(impasto: Program) -> None:
     result = impasto("evaluate", "one", "data", "--against", "two", "--device", "cpu", "-o", "scores")
     assert result.code == 0
     test = json.loads(Path("scores/evaluation.json").read_text())["against"]
@@ -73,13 +48,13 @@ def test_against_another_model(impasto: Impasto) -> None:
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_views_are_asked_for_by_name_and_recorded(impasto: Impasto, views: str) -> None:
+def test_views_are_asked_for_by_name_and_recorded(impasto: Program, views: str) -> None:
     result = impasto("evaluate", "one", "data", "--views", views, "--json", "--device", "cpu")
     assert json.loads(result.out)["views"] == views
     assert impasto("predict", "one", "data/test/red", "--views", views, "--device", "cpu").code == 0
 
 
-def test_an_ensemble_is_a_model_like_any_other(impasto: Impasto) -> None:
+def test_an_ensemble_is_a_model_like_any_other(impasto: Program) -> None:
     result = impasto("ensemble", "one", "two", "-o", "both")
     assert (result.code, result.out) == (0, "0.500  one\n0.500  two\n")
     result = impasto("evaluate", "both", "data", "--against", "one", "--device", "cpu")
@@ -90,7 +65,7 @@ def test_an_ensemble_is_a_model_like_any_other(impasto: Impasto) -> None:
     assert len(answers) == 5
 
 
-def test_greedy_tells_each_step_and_the_weights(impasto: Impasto) -> None:
+def test_greedy_tells_each_step_and_the_weights(impasto: Program) -> None:
     result = impasto("ensemble", "one", "two", "-o", "both", "--greedy", "data", "--device", "cpu")
     assert result.code == 0
     steps = [line for line in result.out.splitlines() if line.startswith("with ")]
@@ -104,7 +79,7 @@ def test_greedy_tells_each_step_and_the_weights(impasto: Impasto) -> None:
     assert len(record["steps"]) == len(steps)
 
 
-def test_the_report_takes_an_ensemble(impasto: Impasto) -> None:
+def test_the_report_takes_an_ensemble(impasto: Program) -> None:
     from impasto.report.collect import read_run_records
     from impasto.report.commands import commands
     from impasto.report.records import DatasetRecord
@@ -135,7 +110,7 @@ def test_the_report_takes_an_ensemble(impasto: Impasto) -> None:
     ],
 )
 def test_errors_are_one_line_and_a_status(
-    impasto: Impasto, arguments: tuple[str, ...], code: int, message: str
+    impasto: Program, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     result = impasto(*arguments)
     assert result.code == code
@@ -144,7 +119,7 @@ def test_errors_are_one_line_and_a_status(
     assert not Path("new").exists()
 
 
-def test_more_classes_have_top_three(impasto: Impasto) -> None:
+def test_more_classes_have_top_three(impasto: Program) -> None:
     four = ("blue", "green", "grey", "red")
     for seed, split in enumerate(("train", "validation", "test")):
         for name in four:

@@ -25,6 +25,7 @@ from impasto.classify.models import (
     R2CNNb,
     R2Head,
     R4Head,
+    R4MeanHead,
     Tuned,
     fresh_network,
     parse_model,
@@ -124,6 +125,10 @@ def parameters(network: nn.Module) -> int:
 )
 def test_parameters_of_the_recipes_as_published(network: nn.Module, expected: int) -> None:
     assert parameters(network) == expected
+
+
+def test_the_head_on_means_has_a_fiftieth_of_the_weights() -> None:
+    assert 48 < parameters(R4Head(49 * 512, 2)) / parameters(R4MeanHead(512, 2)) < 50
 
 
 def test_parameters_that_docstrings_tell() -> None:

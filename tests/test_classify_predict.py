@@ -6,53 +6,29 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 
 from classify_fixtures import paint, paint_classes
+from cli_fixtures import Program
 from impasto.classify import Classifier, Preprocessing
 from impasto.classify.models import R0CNN
-from impasto.cli import main, predict
+from impasto.cli import predict
 
 CLASSES = ("blue", "red", "straße")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Impasto = Callable[..., Outcome]
-
-
 @pytest.fixture
-def impasto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Impasto:
+def impasto(program: Program) -> Program:
     """Run the program beside a folder ``data`` of ten pictures and an untrained model ``run``."""
-    monkeypatch.chdir(tmp_path)
     paint_classes(Path("data"), 5)
     config = {"model": "r0-cnn", "classes": CLASSES, "preprocessing": Preprocessing(24).record(), "encoder": None}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         Classifier(config, R0CNN(3, 24).requires_grad_(False)).save(Path("run"))
-
-    def call(*arguments: object, stdin: bytes = b"") -> Outcome:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["impasto", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        try:
-            main.run()
-            code = 0
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        return Outcome(code, *capsys.readouterr())
-
-    return call
+    return program
 
 
 def expected(*paths: str | Path) -> list[list[tuple[str, float]]]:
@@ -67,7 +43,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_a_table_for_people(impasto: Impasto) -> None:
+def test_a_table_for_people(impasto: Program) -> None:
     result = impasto("predict", "run", "data", "--top", 2)
     assert result.code == 0
     label, share = expected(pictures()[0])[0][0]
@@ -75,7 +51,7 @@ def test_a_table_for_people(impasto: Impasto) -> None:
     assert [result.out.count(f" {rank}. ") for rank in (1, 2, 3)] == [1, 1, 0]
 
 
-def test_csv_json_and_json_lines_say_the_same(impasto: Impasto) -> None:
+def test_csv_json_and_json_lines_say_the_same(impasto: Program) -> None:
     paths = pictures()[3:6]
     table = rows(impasto("predict", "run", *paths, "--format", "csv").out)
     lines = [json.loads(line) for line in impasto("predict", "run", *paths, "--format", "jsonl").out.splitlines()]
@@ -91,7 +67,7 @@ def test_csv_json_and_json_lines_say_the_same(impasto: Impasto) -> None:
         assert [item["label"] for item in line["top"]] == [label for label, _ in best]
 
 
-def test_an_unsure_picture_has_no_label(impasto: Impasto) -> None:
+def test_an_unsure_picture_has_no_label(impasto: Program) -> None:
     paths = pictures()
     shares = sorted(best[0][1] for best in expected(*paths))
     limit = (shares[4] + shares[5]) / 2
@@ -112,7 +88,7 @@ def test_an_unsure_picture_has_no_label(impasto: Impasto) -> None:
     assert f"unsure ({label} {100 * share:.0f} %)" in sure
 
 
-def test_unreadable_pictures_are_rows_with_an_error_and_the_rest_goes_on(impasto: Impasto) -> None:
+def test_unreadable_pictures_are_rows_with_an_error_and_the_rest_goes_on(impasto: Program) -> None:
     Path("bad.png").write_bytes(b"?")
     good = pictures()[0]
     result = impasto("predict", "run", "bad.png", good, "absent.png", "--format", "csv")
@@ -128,7 +104,7 @@ def test_unreadable_pictures_are_rows_with_an_error_and_the_rest_goes_on(impasto
     assert "bad.png" not in impasto("predict", "run", "bad.png", good).out
 
 
-def test_nothing_readable_is_a_failure(impasto: Impasto) -> None:
+def test_nothing_readable_is_a_failure(impasto: Program) -> None:
     Path("bad.png").write_bytes(b"?")
     for form in ("table", "csv", "json", "jsonl"):
         assert impasto("predict", "run", "bad.png", "--format", form).code == 1
@@ -139,7 +115,7 @@ def test_nothing_readable_is_a_failure(impasto: Impasto) -> None:
         assert f"no pictures in {argument}" in result.err
 
 
-def test_files_folders_and_patterns_are_each_taken_once(impasto: Impasto) -> None:
+def test_files_folders_and_patterns_are_each_taken_once(impasto: Program) -> None:
     red = sorted(Path("data/red").iterdir())
     paint(Path("odd[1].png"), "red", 1)
     result = impasto("predict", "run", red[0], "data/red", "data/*/*.png", "odd[1].png", "--json")
@@ -149,7 +125,7 @@ def test_files_folders_and_patterns_are_each_taken_once(impasto: Impasto) -> Non
     assert paths[-1] == "odd[1].png"
 
 
-def test_paths_from_standard_input(impasto: Impasto) -> None:
+def test_paths_from_standard_input(impasto: Program) -> None:
     paths = pictures()
     paint(Path("odd [1] ü.png"), "red", 1)
     text = f"{paths[0]}\n\nodd [1] ü.png\r\n{paths[0]}\ndata/red".encode()
@@ -161,7 +137,7 @@ def test_paths_from_standard_input(impasto: Impasto) -> None:
     ]
 
 
-def test_results_come_before_all_is_read(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_come_before_all_is_read(impasto: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than one batch is ever asked for, and its results are out before the next one is."""
     sizes: list[int] = []
     printed: list[int] = []
@@ -178,7 +154,7 @@ def test_results_come_before_all_is_read(impasto: Impasto, monkeypatch: pytest.M
     assert (sizes, printed) == ([4, 4, 2], [0, 4, 8])
 
 
-def test_a_file_is_whole_or_absent(impasto: Impasto, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_whole_or_absent(impasto: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     said = impasto("predict", "run", "data", "--format", "csv").out
     result = impasto("predict", "run", "data", "-o", "found/a.csv")
     assert (result.code, result.out, Path("found/a.csv").read_text(encoding="utf-8")) == (0, "", said)
@@ -206,7 +182,7 @@ def test_a_file_is_whole_or_absent(impasto: Impasto, monkeypatch: pytest.MonkeyP
         ((), "PICTURES"),
     ],
 )
-def test_wrong_usage(impasto: Impasto, arguments: tuple[str, ...], message: str) -> None:
+def test_wrong_usage(impasto: Program, arguments: tuple[str, ...], message: str) -> None:
     result = impasto("predict", "run", *arguments)
     assert result.code == 2
     assert message in result.err

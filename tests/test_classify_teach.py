@@ -49,6 +49,7 @@ MODELS = [
     ("impasto-cnn", {"image_size": 32}),
     ("frozen:vgg19-16x", {"weights": "random", "head": "r2", "image_size": 32}),
     ("frozen:vgg19-16x", {"weights": "random", "head": "r4", "image_size": 32, "views": 2}),
+    ("frozen:vgg19-16x", {"weights": "random", "head": "r4-mean", "image_size": 32}),
     ("finetune:squeezenet1_1", {"weights": "random", "image_size": 64}),
     ("finetune:resnet18", {"weights": "random", "image_size": 64, "open_blocks": "all", "head": "r4"}),
     ("torchvision:squeezenet1_1", {"weights": "random", "image_size": 64}),

@@ -33,7 +33,7 @@ class TrainConfig:
     Args:
         data: a labelled folder, see :func:`impasto.data.dataset.read_dataset`.
         model: a name in :data:`impasto.classify.MODELS`.
-        head: on an encoder: linear, r2 or r4.
+        head: on an encoder: a name in :data:`impasto.classify.models.HEADS`.
         open_blocks: of a fine-tuned encoder: how many of its last blocks learn, or "all".
         probe: whether fine-tuning begins from the linear head that is best on the frozen features ("linear probe,
             then fine-tune", Kumar et al. 2022), and not from a random one; None does so for a linear head.

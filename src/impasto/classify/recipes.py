@@ -127,19 +127,19 @@ _OURS = Recipe(
 # Fewer epochs than from nothing, and rates that fall with depth: what is there is better than what a few hundred
 # pictures would teach.
 TUNED_RECIPE = Recipe(
-    epochs=20,
+    epochs=15,
     batch_size=32,
     optimiser="adamw",
-    learning_rate=3e-4,
+    learning_rate=1e-4,
     layer_decay=0.7,
     weight_decay=0.01,
     schedule="cosine",
-    warmup=1,
-    label_smoothing=0.1,
-    augment="crop",
+    warmup=0.5,
+    ema=0.99,
+    augment="r0",
 )
 FOREIGN_RECIPE = TUNED_RECIPE
-HEAD_RECIPES: Mapping[str, Recipe] = MappingProxyType({"r2": _R2, "r4": R4_HEAD_RECIPE})
+HEAD_RECIPES: Mapping[str, Recipe] = MappingProxyType({"r2": _R2, "r4": R4_HEAD_RECIPE, "r4-mean": R4_HEAD_RECIPE})
 SMALL_RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "r0-cnn": Recipe(epochs=30, batch_size=32, augment="r0", patience=10),

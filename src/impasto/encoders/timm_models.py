@@ -25,14 +25,8 @@ def timm_spec(name: str) -> EncoderSpec:
         UsageError: timm is not installed, or the network has no list of feature maps.
         UnknownNameError: timm does not know the network.
     """
-    if importlib.util.find_spec("timm") is None:
-        raise UsageError(f"{name} needs the extra timm.", "pip install 'impasto[timm]'")
-    import timm
-
     short = name.removeprefix(PREFIX)
-    if not timm.is_model(short):
-        raise UnknownNameError("timm network", short, timm.list_models())
-    record: Any = timm.get_pretrained_cfg(short)
+    record = timm_record(name)
     stages = _stages(short)
     layers = {f"stage{index}": path for index, path in enumerate(stages)}
     return EncoderSpec(
@@ -50,6 +44,23 @@ def timm_spec(name: str) -> EncoderSpec:
         mean=tuple(record.mean) if record else IMAGENET_MEAN,
         std=tuple(record.std) if record else IMAGENET_STD,
     )
+
+
+def timm_record(name: str) -> Any:
+    """Return what timm knows of the weights of ``timm:<name>``; None if it has none.
+
+    Raises:
+        UsageError: timm is not installed.
+        UnknownNameError: timm does not know the network.
+    """
+    if importlib.util.find_spec("timm") is None:
+        raise UsageError(f"{name} needs the extra timm.", "pip install 'impasto[timm]'")
+    import timm
+
+    short = name.removeprefix(PREFIX)
+    if not timm.is_model(short):
+        raise UnknownNameError("timm network", short, timm.list_models())
+    return timm.get_pretrained_cfg(short)
 
 
 def _build(short: str) -> nn.Module:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.classify.models.foreign import Foreign, depths
-from impasto.classify.models.heads import Tuned
+from impasto.classify.models.heads import R4Head, Tuned
 from impasto.classify.recipes import Recipe
 from impasto.encoders import Encoder, blocks
 
@@ -50,19 +50,23 @@ def _rmsprop(groups: list[dict[str, Any]], fused: dict[str, Any]) -> torch.optim
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Part parameters by depth, for their rates, and by kind: only weights are decayed."""
     named = {name: value for name, value in network.named_parameters() if value.requires_grad}
-    penalised = getattr(network, "penalised", None)
     groups = []
     for share, names in _by_depth(network, list(named), recipe.layer_decay):
         for decayed in (True, False):
-            chosen = [
-                named[name]
-                for name in names
-                if (name in penalised if penalised is not None else named[name].ndim > 1) is decayed
-            ]
+            chosen = [named[name] for name in names if _is_decayed(network, name, named[name]) is decayed]
             if chosen:
                 decay = recipe.weight_decay if decayed else 0.0
                 groups.append({"params": chosen, "weight_decay": decay, "share": share})
     return groups
+
+
+def _is_decayed(network: nn.Module, name: str, value: Tensor) -> bool:
+    """Weights are, biases and normalisation are not; of R4's head, what its recipe says."""
+    head = getattr(network, "head", network)
+    own = name.removeprefix("head.") if head is not network else name
+    if isinstance(head, R4Head) and (head is network or name.startswith("head.")):
+        return own in head.penalised
+    return value.ndim > 1
 
 
 def _by_depth(network: nn.Module, names: list[str], layer_decay: float) -> list[tuple[float, list[str]]]:

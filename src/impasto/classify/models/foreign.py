@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.registry import IMAGENET_MEAN, IMAGENET_STD
+from impasto.encoders.timm_models import timm_record
 from impasto.encoders.weights import obtain_file, read_state
-from impasto.errors import MissingWeightsError, UnknownNameError, UsageError, WrongWeightsError
+from impasto.errors import MissingWeightsError, UnknownNameError, WrongWeightsError
 from impasto.files import file_digest
 
 TORCHVISION, TIMM = "torchvision:", "timm:"
@@ -80,14 +80,7 @@ def _torchvision_spec(name: str) -> ForeignSpec:
 
 
 def _timm_spec(name: str) -> ForeignSpec:
-    if importlib.util.find_spec("timm") is None:
-        raise UsageError(f"{name} needs the extra timm.", "pip install 'impasto[timm]'")
-    import timm
-
-    short = name.removeprefix(TIMM)
-    if not timm.is_model(short):
-        raise UnknownNameError("timm network", short, timm.list_models())
-    record: Any = timm.get_pretrained_cfg(short)
+    record = timm_record(name)
     if record is None:
         return ForeignSpec(name, 224, IMAGENET_MEAN, IMAGENET_STD, "")
     return ForeignSpec(name, record.input_size[1], tuple(record.mean), tuple(record.std), record.url or "")

@@ -81,6 +81,16 @@ class R4Head(nn.Module):
         return as_logits(self.output(self.dropout(self.hidden(features).relu())))
 
 
+class R4MeanHead(R4Head):
+    """Ours: R4's head on the spatial means of the features, a fiftieth of its weights.
+
+    What R4's head costs is its 6.4 million weights, which every step of ten pictures reads and writes, not the
+    encoder whose features are computed once.
+    """
+
+    grid: ClassVar[int] = 1
+
+
 def outputs_of(classes: int) -> int:
     """Return how many outputs a network of recipe R4 has: one sigmoid tells two classes apart."""
     return 1 if classes == 2 else classes
@@ -91,7 +101,12 @@ def as_logits(output: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(output), output], 1) if output.shape[1] == 1 else output
 
 
-HEADS: dict[str, type[LinearHead | R2Head | R4Head]] = {"linear": LinearHead, "r2": R2Head, "r4": R4Head}
+HEADS: dict[str, type[LinearHead | R2Head | R4Head]] = {
+    "linear": LinearHead,
+    "r2": R2Head,
+    "r4": R4Head,
+    "r4-mean": R4MeanHead,
+}
 
 
 class OnFeatures(nn.Module):
@@ -113,6 +128,8 @@ class OnFeatures(nn.Module):
 
     def train(self, mode: bool = True) -> OnFeatures:
         """Set the head's mode; the encoder is always as in prediction."""
+        self.training = mode
+        self.encoder.eval()
         self.head.train(mode)
         return self
 
