@@ -31,7 +31,7 @@ _WATCHED = 10  # pictures a class that choose the epoch, of those that training 
 
 
 def cached_heads(folder: Path, encoder: str = "squeezenet1_0", views: int = 3, epochs: int = 80) -> None:
-    """Both ways with R4's head on means and with R4's own, seconds and right answers of both ways: R4's size, two classes, batches of 10, augmented.
+    """Seconds and right answers of both ways: R4's size, two classes, batches of 10, augmented, each with two heads.
 
     Ten pictures a class of the validation split choose the epoch, the others judge. The decoded pictures are kept for
     both ways, and both compute in the precision that the program chooses for them: bf16 where the processor has it
@@ -47,9 +47,8 @@ def _race(folder: Path, head: str, encoder: str, views: int, epochs: int) -> Non
     with tempfile.TemporaryDirectory() as place:
         race = _Race.of(read_dataset(folder), head, network, Path(place))
         judged = int(race.judged.sum())
-        print(
-            f"cached-heads: R4's recipe, {epochs} epochs, {encoder}, {int(race.train.sum())} pictures, {judged} judged"
-        )
+        taught = int(race.train.sum())
+        print(f"cached-heads: R4's recipe, {epochs} epochs, {encoder} with {head}, {taught} pictures, {judged} judged")
         recipe = Recipe(**{**R4_HEAD_RECIPE.__dict__, "epochs": epochs})
         slow, straight = race.end_to_end(recipe)
         print(f"  through the encoder in each epoch: {slow:7.1f} s  {_score(straight)}")
