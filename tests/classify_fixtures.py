@@ -51,7 +51,9 @@ class FakeEncoder(nn.Module):
 
     def features(self, x: Tensor, grid: int = 1) -> Tensor:
         self.seen += len(x)
-        cells = F.adaptive_avg_pool2d(x, grid).flatten(1)
+        cells = F.adaptive_avg_pool2d(x, grid or 1).flatten(1)
+        if grid == 0:
+            cells = torch.cat([cells, x.amax((2, 3))], 1)
         return torch.cat([cells, x.std((2, 3))], dim=1)
 
     def identity(self) -> dict[str, Any]:

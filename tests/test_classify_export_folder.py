@@ -54,7 +54,9 @@ def small(name: str, size: int, classes: tuple[str, ...] = NAMES) -> Classifier:
     return classifier_of(name, drawn(small_network(name, len(classes), size)), size, classes=classes)
 
 
-def headed(encoder: str, head: str = "linear", classes: tuple[str, ...] = NAMES, tuned: bool = False) -> Classifier:
+def headed(
+    encoder: str, head: str = "linear-mean", classes: tuple[str, ...] = NAMES, tuned: bool = False
+) -> Classifier:
     trunk = load_encoder(encoder, weights="random")
     size = trunk.input_size
     features = trunk.pooled(torch.zeros(1, 3, size, size), HEADS[head].grid) if isinstance(trunk, Encoder) else None
@@ -102,6 +104,7 @@ CASES: dict[str, tuple[Callable[[], Classifier], str, str]] = {
     "impasto-cnn": (lambda: small("impasto-cnn", 48), "torch", "sequential"),
     "embedded": (lambda: headed("impasto-vgg"), "torch", "sequential"),
     "squeezenet": (lambda: headed("squeezenet1_0"), "torch", "sequential"),
+    "means and maxima": (lambda: headed("squeezenet1_1", "linear"), "torch", "sequential"),
     "colours and reflection": (lambda: headed("vgg19-16x", tuned=True), "torch", "sequential"),
     "the last of two": (lambda: headed("vgg19-blocks1-3+vgg19-16x"), "torch", "sequential"),
     "alexnet, head r2": (lambda: headed("alexnet", "r2"), "torch", "sequential"),

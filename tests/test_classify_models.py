@@ -127,6 +127,18 @@ def test_parameters_of_the_recipes_as_published(network: nn.Module, expected: in
     assert parameters(network) == expected
 
 
+def test_features_of_a_grid_of_0_are_means_and_maxima() -> None:
+    encoder, x = load_encoder("squeezenet1_1", weights="random"), torch.rand(2, 3, 64, 64)
+    maps = encoder(x, ["fire9"])["fire9"]
+    found = encoder.features(x, 0)
+    assert torch.equal(found[:, :512], maps.mean((2, 3)))
+    assert torch.equal(found[:, 512:], maps.flatten(2).max(2).values)
+    assert torch.equal(encoder.features(x, 1), found[:, :512])
+    cells = encoder.features(x, 3)
+    assert cells.shape == (2, 512 * 9)
+    assert torch.allclose(cells.view(2, 512, 9).mean(2), maps.mean((2, 3)), atol=1e-5)  # 3 x 3 positions
+
+
 def test_the_head_on_means_has_a_fiftieth_of_the_weights() -> None:
     assert 48 < parameters(R4Head(49 * 512, 2)) / parameters(R4MeanHead(512, 2)) < 50
 

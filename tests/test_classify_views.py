@@ -30,7 +30,7 @@ def bands(width: int, height: int) -> Image.Image:
 
 def test_the_centre_is_the_preprocessing_alone() -> None:
     image = bands(60, 40)
-    assert torch.equal(squares(image, SMALL, "centre"), SMALL(image)[None])
+    assert torch.equal(squares(image, SMALL, "whole"), SMALL(image)[None])
 
 
 def test_a_mirror_image_is_added() -> None:
@@ -119,7 +119,7 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(classifier: Classifier
 def test_only_the_centre_is_kept_in_the_cache(classifier: Classifier, tmp_path: Path) -> None:
     picture = paint(tmp_path / "one.png", "red", 5)
     encoder = classifier.encoder
-    for views, seen in (("mirror", 2), ("mirror", 2), ("centre", 1), ("centre", 0)):
+    for views, seen in (("mirror", 2), ("mirror", 2), ("whole", 1), ("whole", 0)):
         before = encoder.seen  # type: ignore[union-attr]
         classifier.predict([picture], views=views, cached=True)
         assert encoder.seen - before == seen  # type: ignore[union-attr]

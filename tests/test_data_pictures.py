@@ -25,10 +25,23 @@ def test_every_picture_becomes_a_square(width: int, height: int, size: int) -> N
     assert square.flatten(1).float().mean(1).tolist() == [10, 20, 30]
 
 
-def test_the_centre_is_seen_and_the_sides_are_not() -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_whole_picture_is_seen_its_sides_too(turned: bool) -> None:
     image = Image.new("RGB", (60, 20), "red")
     image.paste("blue", (20, 0, 40, 20))
-    assert (Preprocessing(8)(image).float().mean((1, 2)) == torch.tensor([0, 0, 255.0])).all()
+    square = Preprocessing(9)(image.transpose(Image.Transpose.TRANSPOSE) if turned else image)
+    square = square.mT if turned else square
+    assert square[:, 4].T.tolist()[1::3] == [[255, 0, 0], [0, 0, 255], [255, 0, 0]]
+
+
+def test_the_order_of_the_two_passes_is_ours_and_not_pillows() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 30, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    lanczos = Image.Resampling.LANCZOS
+    expected = np.asarray(image.resize((30, 16), lanczos).resize((16, 16), lanczos)).transpose(2, 0, 1)
+    assert np.array_equal(Preprocessing(16)(image).numpy(), expected)
+    turned = np.asarray(Preprocessing(16)(image.transpose(Image.Transpose.TRANSPOSE)))
+    assert np.array_equal(turned.transpose(0, 2, 1), expected)
 
 
 def test_rows_and_columns_are_not_exchanged() -> None:

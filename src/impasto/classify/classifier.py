@@ -129,7 +129,7 @@ class Classifier:
         paths: Sequence[str | Path],
         *,
         batch_size: int = 32,
-        views: str = "centre",
+        views: str = "whole",
         cached: bool = False,
         on_progress: OnProgress = ignore_progress,
     ) -> list[Prediction]:
@@ -141,7 +141,7 @@ class Classifier:
             views: what of each picture is looked at, see :data:`impasto.classify.views.VIEWS`; the probabilities of
                 several views are averaged.
             cached: whether the features of a frozen encoder are looked up in the cache, and kept there; with more
-                views than the centre there is no cache.
+                views than the whole there is no cache.
             on_progress: told after every batch.
 
         Raises:
@@ -149,7 +149,7 @@ class Classifier:
         """
         files = [Path(path) for path in paths]
         with held_memory():
-            if views != "centre":
+            if views != "whole":
                 return self._from_views(files, views, batch_size, on_progress)
             if self.encoder is None:
                 return self._from_pixels(files, batch_size, on_progress)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.classify.models.heads import HEADS
+from impasto.classify.models.heads import HEADS, SOLVED_HEADS
 from impasto.classify.models.names import DEFAULT_MODEL, ModelName, parse_model
 from impasto.classify.recipes import Recipe
 from impasto.data.load.augmentations import KINDS, Augmentation
@@ -106,7 +106,7 @@ class TrainConfig:
         _ = self.recipe
 
     def _check_own(self) -> None:
-        if self.probe and self.head not in (None, "linear"):
+        if self.probe and self.head not in (None, *SOLVED_HEADS):
             raise UsageError(f"a head {self.head} is not solved for: there is no probe.", "Leave --probe out.")
         if self.head is not None and self.name.heads and self.head not in HEADS:
             raise UnknownNameError("head", self.head, HEADS)
@@ -155,7 +155,7 @@ class TrainConfig:
         usual = {
             "head": "linear",
             "open_blocks": DEFAULT_OPEN,
-            "probe": self.head in (None, "linear"),
+            "probe": self.head in (None, *SOLVED_HEADS),
             "class_weights": "none",
         }
         usual["views"] = 1 if self.augmentation == "none" else DEFAULT_VIEWS

@@ -48,7 +48,7 @@ class Ensemble:
         paths: Sequence[str | Path],
         *,
         batch_size: int = 32,
-        views: str = "centre",
+        views: str = "whole",
         cached: bool = False,
         on_progress: OnProgress = ignore_progress,
     ) -> list[Prediction]:

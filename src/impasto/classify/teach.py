@@ -20,7 +20,7 @@ from impasto.classify.fit.loop import Fitting
 from impasto.classify.fit.processes import Crew
 from impasto.classify.fit.rates import find_rate
 from impasto.classify.models.build import fresh_head, fresh_network
-from impasto.classify.models.heads import HEADS, Tuned
+from impasto.classify.models.heads import HEADS, LinearHead, Tuned
 from impasto.data.dataset import Dataset, Sample
 from impasto.data.load.augmentations import NONE, Augmentation
 from impasto.data.load.loaders import Loader, Side
@@ -137,10 +137,17 @@ def _encode(task: Task, encoder: AnyEncoder, grid: int) -> _Encoded:
 
 
 def _solve(task: Task, encoder: AnyEncoder) -> Taught:
-    encoded = _encode(task, encoder, grid=1)
+    kind = HEADS[task.settings["head"]]
+    assert issubclass(kind, LinearHead)
+    encoded = _encode(task, encoder, kind.grid)
     balanced = task.settings["class_weights"] == "balanced"
     head, points, best = solve_head(
-        (encoded.views, encoded.labels), encoded.held_out, task.classes, balanced=balanced, on_progress=task.on_progress
+        (encoded.views, encoded.labels),
+        encoded.held_out,
+        task.classes,
+        kind=kind,
+        balanced=balanced,
+        on_progress=task.on_progress,
     )
     for point in points:
         task.on_epoch(point)

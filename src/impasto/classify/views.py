@@ -1,4 +1,4 @@
-"""What of a picture a classifier looks at: its centre, or several squares whose probabilities are averaged."""
+"""What of a picture a classifier looks at: all of it at once, or several squares whose probabilities are averaged."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from impasto.errors import PictureError, UnknownNameError
 from impasto.images import open_picture, resize_short
 
 VIEWS = {
-    "centre": "the central square",
-    "mirror": "the central square and its mirror image",
-    "slide": "squares along the long side, so that nothing is cut off, and their mirror images",
-    "patches": "the central square, and overlapping squares of a picture 2 to 4 times as large as the model's input",
+    "whole": "the whole picture, scaled to a square",
+    "mirror": "the whole picture and its mirror image",
+    "slide": "squares along the long side, which keep the aspect, and their mirror images",
+    "patches": "the whole picture, and overlapping squares of it when it is 2 to 4 times as large as the model's input",
 }
 # Squares along one side: more of a ribbon than these is left out between them.
 _MOST = 16

@@ -52,7 +52,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="RUN", help="Another model folder, to be compared on the same pictures (exact McNemar)."),
     ] = None,
-    views: Views = "centre",
+    views: Views = "whole",
     weights: Weights = None,
     device: Device = "auto",
     quiet: Quiet = False,

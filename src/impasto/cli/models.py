@@ -22,7 +22,7 @@ Views = Annotated[
     str,
     typer.Option(
         "--views",
-        help="What of each picture is looked at: centre; mirror (its mirror image too); slide (squares along the long "
+        help="What of each picture is looked at: whole; mirror (its mirror image too); slide (squares along the long "
         "side); patches (squares of an enlarged picture). The probabilities are averaged.",
     ),
 ]

@@ -49,7 +49,7 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are read and judged together.")] = 32,
-    views: Views = "centre",
+    views: Views = "whole",
     weights: Weights = None,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -49,7 +49,7 @@ def train(
             "(see `impasto encoders`); torchvision:<name> or timm:<name>.",
         ),
     ] = "frozen:impasto-vgg",
-    head: Annotated[str | None, _own("frozen, finetune: linear, r2, r4 or r4-mean.", "Options")] = None,
+    head: Annotated[str | None, _own("frozen, finetune: linear, linear-mean, r2, r4 or r4-mean.", "Options")] = None,
     open_blocks: Annotated[
         str | None,
         typer.Option("--open", help="finetune: how many of the last blocks learn, or all.", show_default="2"),

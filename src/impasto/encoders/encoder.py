@@ -108,12 +108,15 @@ class Encoder(nn.Module):
         """Return the ``recognition`` layer averaged over the cells of a ``grid`` x ``grid``, flattened, float32.
 
         D is C for 1, the spatial mean, and C * grid^2 otherwise, channel after channel. VGG at 224 pixels has 7 x 7
-        positions: with a grid of 7 every cell is one of them.
+        positions: with a grid of 7 every cell is one of them. A grid of 0 stands for the mean and the maximum of each
+        channel, 2 C numbers: how much there is of something, and whether it is there at all.
         """
         activation: Tensor = self(x, [self.recognition])[self.recognition].float()
-        if activation.ndim == 4:
-            activation = activation.mean((2, 3)) if grid == 1 else F.adaptive_avg_pool2d(activation, grid)
-        return activation.flatten(1)
+        if activation.ndim != 4:  # a network that pools by itself
+            return activation.flatten(1)
+        if grid == 0:
+            return torch.cat([activation.mean((2, 3)), activation.amax((2, 3))], 1)
+        return activation.mean((2, 3)) if grid == 1 else F.adaptive_avg_pool2d(activation, grid).flatten(1)
 
     @property
     def feature_size(self) -> int:

@@ -71,7 +71,7 @@ def _making(run: RunRecord, data: str) -> list[str]:
 
 
 def _judging(evaluation: Evaluation) -> list[str]:
-    views = [] if evaluation.views == "centre" else ["--views", evaluation.views]
+    views = [] if evaluation.views == "whole" else ["--views", evaluation.views]
     return ["--split", evaluation.split, *views]
 
 

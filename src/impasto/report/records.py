@@ -146,7 +146,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     skipped: tuple[tuple[str, str], ...]
     trained_on: tuple[str, ...]
-    views: str = "centre"
+    views: str = "whole"
 
     @property
     def chance(self) -> float:

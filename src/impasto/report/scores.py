@@ -19,7 +19,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
     """
     if not path.is_file():
         return None
-    fields = Fields({"views": "centre"} | read_object(path), path)
+    fields = Fields({"views": "whole"} | read_object(path), path)
     classes = tuple(str(name) for name in fields.items("classes"))
     confusion = _confusion(fields, len(classes))
     evaluation = Evaluation(

@@ -126,7 +126,7 @@ def _config(layout: Layout, classifier: Classifier) -> dict[str, Any]:
             "fixed_input_size": False,
             "interpolation": "lanczos",
             "crop_pct": 1.0,
-            "crop_mode": "center",
+            "crop_mode": "squash",
             "mean": list(layout.mean),
             "std": list(layout.std),
             "num_classes": classes,

@@ -20,8 +20,8 @@ Classes: {classes}.
 Trained by impasto {version} as `{model}`. `model.safetensors` is the whole network, in {keys}. On {pictures} pictures
 its probabilities differ from those of the trained classifier by {difference:.1g} at most.
 
-Pictures are upright sRGB, cut to their central square, scaled to {size} x {size} pixels (Lanczos) and normalised by
-`mean` and `std` of `config.json`. Logits are divided by `temperature` before the softmax. The lines below leave colour
+Pictures are upright sRGB, scaled as a whole to {size} x {size} pixels (Lanczos) and normalised by `mean` and `std` of
+`config.json`. Logits are divided by `temperature` before the softmax. The lines below leave colour
 profiles and transparency aside.
 
 ```python
@@ -40,9 +40,9 @@ def probabilities(path):
     \"\"\"Return the probability of each class of a picture.\"\"\"
     facts = config["pretrained_cfg"]
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    side, size = min(image.size), facts["input_size"][1]
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
+    size = facts["input_size"][1]
+    between = (size, image.height) if image.width >= image.height else (image.width, size)
+    square = image.resize(between, Image.Resampling.LANCZOS).resize((size, size), Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None] / 255
     mean, std = (torch.tensor(facts[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
     with torch.no_grad():

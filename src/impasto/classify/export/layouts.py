@@ -1,7 +1,8 @@
 """Networks as other libraries know them: an architecture of torchvision or timm, or a plain sequence of torch's layers.
 
-A linear head on the spatial mean, standardisation included, is one linear layer: networks that end with a mean and a
-linear layer (ResNet, GoogLeNet, Inception, many of timm) take it as their own last layer. The others become a sequence.
+A linear head on the spatial mean (``linear-mean``), standardisation included, is one linear layer: networks that end
+with a mean and a linear layer (ResNet, GoogLeNet, Inception, many of timm) take it as their own last layer. The others
+become a sequence.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def layout_of(classifier: Classifier) -> Layout:
     if chain is None:
         raise UsageError(
             f"{classifier.config['model']} is no architecture of torchvision or timm and no sequence of layers.",
-            "Use --format onnx, which holds any network.",
+            "Use --format onnx, which holds any network, or train it with --head linear-mean.",
         )
     network = nn.Sequential(*chain.layers).eval()
     helpers = helpers_of(chain.layers)

@@ -1,7 +1,7 @@
 """The preprocessing of a classifier as ONNX nodes: Pillow's Lanczos to the last bit, for a picture of any size.
 
 Pillow (``libImaging/Resample.c``) computes weights in float64, rounds them to multiples of 2^-22, adds up in integers
-and rounds to 8 bits, first along the rows and then along the columns. All of that is exact in float64, so the pixels
+and rounds to 8 bits, first along the longer side. All of that is exact in float64, so the pixels
 here are the same bytes. A dense matrix would be nearly empty for a large picture: neighbouring output pixels, which
 look at nearly the same input pixels, share a block of it, and :class:`Scan <onnx.Scan>` goes from block to block.
 """
@@ -56,24 +56,30 @@ def add_preprocessing(nodes: Nodes, image: str, size: int) -> str:
     Returns:
         The name of a float32 value 1 x 3 x S x S in 0..1.
     """
-    square, side = _central_square(nodes, image)
-    taps, weights = _lanczos(nodes, side, size)
-    columns_first = nodes("Transpose", square, perm=[1, 0, 2])
-    narrow = _resample(nodes, columns_first, taps, weights, [size, -1, 3])
-    rows_first = nodes("Transpose", narrow, perm=[1, 0, 2])
-    small = _resample(nodes, rows_first, taps, weights, [size, size, 3])
+    height, width = (nodes("Shape", image, start=axis, end=axis + 1) for axis in (0, 1))
+    tall = nodes("Squeeze", nodes("Less", width, height))
+    long_first = _turned(nodes, image, nodes("Not", tall))
+    long, short = nodes("Max", height, width), nodes("Min", height, width)
+    narrow = _resample(nodes, long_first, *_lanczos(nodes, long, size), [size, -1, 3])
+    short_first = nodes("Transpose", narrow, perm=[1, 0, 2])
+    small = _turned(nodes, _resample(nodes, short_first, *_lanczos(nodes, short, size), [size, size, 3]), tall)
     planes = nodes("Cast", nodes("Transpose", small, perm=[2, 0, 1]), to=TensorProto.FLOAT)
     scaled = nodes("Div", planes, nodes.constant(255, np.float32))
     return nodes("Unsqueeze", scaled, nodes.constant([0], np.int64))
 
 
-def _central_square(nodes: Nodes, image: str) -> tuple[str, str]:
-    """Return the names of the central square and of its side, int64 of one number."""
-    both = nodes("Shape", image, start=0, end=2)
-    side = nodes("ReduceMin", both, keepdims=1)
-    start = nodes("Div", nodes("Sub", both, side), nodes.constant(2, np.int64))
-    square = nodes("Slice", image, start, nodes("Add", start, side), nodes.constant([0, 1], np.int64))
-    return square, side
+def _turned(nodes: Nodes, pixels: str, condition: str) -> str:
+    """Return the name of ``pixels`` with rows and columns exchanged if ``condition`` holds."""
+    branches = {}
+    for branch, kind, attributes in (
+        ("then_branch", "Transpose", {"perm": [1, 0, 2]}),
+        ("else_branch", "Identity", {}),
+    ):
+        label = f"{nodes.prefix}{branch}_{len(nodes.nodes)}"
+        node = helper.make_node(kind, [pixels], [label], name=label, **attributes)
+        output = helper.make_tensor_value_info(label, TensorProto.UINT8, [None, None, 3])
+        branches[branch] = helper.make_graph([node], f"{label}_graph", [], [output])
+    return nodes("If", condition, **branches)
 
 
 def _lanczos(nodes: Nodes, side: str, size: int) -> tuple[str, str]:

@@ -89,7 +89,8 @@ def _of_encoder(encoder: Encoder | ComposedEncoder, head: nn.Module) -> Chain | 
     body, end = _of_trunk(encoder), _of_head(head)
     if body is None or end is None:
         return None
-    pooling = [nn.AdaptiveAvgPool2d(grid_of(head)), nn.Flatten()]
+    grid = grid_of(head)
+    pooling = [nn.AdaptiveAvgPool2d(grid), nn.Flatten()] if grid else [MeanAndMaximum()]
     mean, std = (tuple(values.flatten().tolist()) for values in (encoder.mean, encoder.std))
     return Chain([*body, *pooling, *end], mean, std)
 

@@ -27,6 +27,7 @@ def solve_head(
     validation: tuple[Tensor, Tensor],
     classes: int,
     *,
+    kind: type[LinearHead] = LinearHead,
     balanced: bool = False,
     penalties: Sequence[float] = PENALTIES,
     on_progress: OnProgress = ignore_progress,
@@ -40,6 +41,7 @@ def solve_head(
             once). Each view weighs 1 / V, so that the penalty means the same for any number of them.
         validation: features M x D and labels of other pictures; classes may lack.
         classes: the number of classes.
+        kind: of the head, which says what features it is for.
         balanced: whether every class counts the same, however many pictures it has.
         penalties: the values of ``C`` to choose from.
         on_progress: told after each ``C``.
@@ -52,7 +54,7 @@ def solve_head(
     inputs = ((rows - mean) / scale).double().numpy()
     on_progress(Progress("training", 0, len(penalties)))
     for step, c in enumerate(penalties, 1):
-        head = _as_head(mean, scale, *_regress(inputs, repeated.numpy(), c, len(views), balanced))
+        head = _as_head(kind, mean, scale, *_regress(inputs, repeated.numpy(), c, len(views), balanced))
         point = CurvePoint(step, *_score(head, (rows, repeated)), *_score(head, validation), c=c)
         points.append(point)
         if best is None or point.rank > best[0].rank:
@@ -85,9 +87,9 @@ def _regress(
     return weight, bias
 
 
-def _as_head(mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> LinearHead:
+def _as_head(kind: type[LinearHead], mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor) -> LinearHead:
     with torch.device("meta"):
-        head = LinearHead(weight.shape[1], weight.shape[0])
+        head = kind(weight.shape[1], weight.shape[0])
     state = {"mean": mean, "scale": scale, "linear.weight": weight, "linear.bias": bias}
     head.load_state_dict(state, assign=True)
     return head.requires_grad_(False)

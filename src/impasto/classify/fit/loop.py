@@ -86,8 +86,10 @@ class Fitting:
             RunError: the file to go on from is damaged or another training's.
         """
         epoch, tally, batch = self._resume()
+        for point in self.points:
+            self.on_epoch(point)
         # Dropout draws from the global generator, which belongs to others.
-        with deterministic(), held_memory(), torch.random.fork_rng():
+        with deterministic(strict=self.crew.device.type == "cpu"), held_memory(), torch.random.fork_rng():
             if self.start and not self.points:
                 self._judge(CurvePoint(0, *self.start, *self._score(), 0.0))
             while epoch <= self.recipe.epochs and not self._out_of_patience():

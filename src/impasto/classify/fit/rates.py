@@ -63,7 +63,12 @@ def find_rate(fitting: Fitting) -> RateScan:
     )
     rates = [_LOWEST * (_HIGHEST / _LOWEST) ** (step / (_STEPS - 1)) for step in range(_STEPS)]
     losses: list[float] = []
-    with deterministic(), held_memory(), torch.random.fork_rng(), contextlib.suppress(NumericalError):
+    with (
+        deterministic(strict=fitting.crew.device.type == "cpu"),
+        held_memory(),
+        torch.random.fork_rng(),
+        contextlib.suppress(NumericalError),
+    ):
         for loss in _smoothed(trial.trial(rates)):
             if loss > _EXPLODED * min(losses, default=math.inf):
                 break

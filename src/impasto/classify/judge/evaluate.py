@@ -29,7 +29,7 @@ def evaluate(
     split: str = "test",
     output: Path | None = None,
     *,
-    views: str = "centre",
+    views: str = "whole",
     against: str | Path | None = None,
     device: str = "auto",
     weights: str | Path | None = None,

@@ -88,7 +88,7 @@ class Evaluation:
     skipped: tuple[tuple[str, str], ...]
     model: Mapping[str, Any]
     check: LeakCheck
-    views: str = "centre"
+    views: str = "whole"
     temperature: float | None = 1.0
     against: Comparison | None = None
 

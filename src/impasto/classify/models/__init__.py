@@ -2,7 +2,17 @@
 
 from impasto.classify.models.build import empty_network, fresh_network
 from impasto.classify.models.foreign import Foreign
-from impasto.classify.models.heads import HEADS, LinearHead, OnFeatures, R2Head, R4Head, R4MeanHead, Tuned, grid_of
+from impasto.classify.models.heads import (
+    HEADS,
+    LinearHead,
+    LinearPoolHead,
+    OnFeatures,
+    R2Head,
+    R4Head,
+    R4MeanHead,
+    Tuned,
+    grid_of,
+)
 from impasto.classify.models.names import DEFAULT_MODEL, MODELS, ModelName, parse_model, small_network
 from impasto.classify.models.small import R0CNN, R4CNN, ImpastoCNN, R2CNNa, R2CNNb
 
@@ -15,6 +25,7 @@ __all__ = [
     "Foreign",
     "ImpastoCNN",
     "LinearHead",
+    "LinearPoolHead",
     "ModelName",
     "OnFeatures",
     "R2CNNa",

@@ -17,7 +17,13 @@ from impasto.encoders import empty_encoder
 from impasto.runtime import derive_seed, generator
 
 # What tells the number of features from the tensors of a head.
-_FIRST = {"linear": "linear.weight", "r2": "0.weight", "r4": "hidden.weight", "r4-mean": "hidden.weight"}
+_FIRST = {
+    "linear": "linear.weight",
+    "linear-mean": "linear.weight",
+    "r2": "0.weight",
+    "r4": "hidden.weight",
+    "r4-mean": "hidden.weight",
+}
 
 
 def fresh_network(

@@ -15,15 +15,16 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import PictureError, UsageError, WrongWeightsError
-from impasto.images import centre_crop, open_picture, resize_short
+from impasto.images import open_picture
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Central square, scaled to ``size`` x ``size`` pixels (Lanczos), sRGB in 0..1.
+    """The whole picture, scaled to ``size`` x ``size`` pixels (Lanczos), sRGB in 0..1.
 
-    The same picture as scaling the short side and cropping the centre, made in the order that an extreme aspect
-    ratio cannot turn into gigabytes. Further normalisation is the business of the network.
+    Nothing is cut off, as in Keras, which the recipes used: of Caltech-101 the sides are worth 2.4 points. What aspect
+    a picture had is lost; views of squares keep it (:mod:`impasto.classify.views`). Further normalisation is the
+    business of the network.
 
     >>> Preprocessing(8)(Image.new("RGB", (400, 300))).shape
     torch.Size([3, 8, 8])
@@ -37,8 +38,10 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return a uint8 tensor of shape 3 x size x size; divided by 255 it is what a network takes."""
-        side = min(image.size)
-        square = resize_short(centre_crop(image, side, side), self.size)
+        # The longer side first: no aspect can make it gigabytes, and Pillow's own order is not that of all versions.
+        between = (self.size, image.height) if image.width >= image.height else (image.width, self.size)
+        square = image.resize(between, Image.Resampling.LANCZOS)
+        square = square.resize((self.size, self.size), Image.Resampling.LANCZOS)
         # Not by torch, which would start threads of its own in each thread that reads pictures.
         return torch.from_numpy(np.array(np.asarray(square).transpose(2, 0, 1), order="C"))
 
@@ -46,7 +49,7 @@ class Preprocessing:
         """Return what ``config.json`` of a model says about its pictures."""
         return {
             "size": self.size,
-            "crop": "central square",
+            "crop": "none, the whole picture",
             "resampling": "lanczos",
             "colour": "sRGB",
             "range": [0, 1],
