@@ -97,7 +97,7 @@ class _Race:
             feed = PictureFeed(
                 loader, self._side(self.train), self._side(self.watched), Augmentation(recipe.augment), 0
             )
-            Fitting(network, feed, recipe, 2, Crew(_CPU), dtype=choose_dtype("auto", _CPU)).run()
+            Fitting(network, feed, recipe, 2, Crew(_CPU), dtype=choose_dtype("auto", _CPU, batches=True)).run()
         return watch.seconds, self._right(network)
 
     def cached(self, recipe: Recipe, views: int) -> tuple[float, Tensor]:

@@ -56,7 +56,7 @@ def training_speed(folder: Path, keras: str | None = None, epochs: int = 3) -> N
 
 
 def _precisions() -> list[tuple[str, torch.dtype]]:
-    chosen = choose_dtype("auto", _CPU)
+    chosen = choose_dtype("auto", _CPU, batches=True)
     both = [("impasto, float32", torch.float32)]
     return both if chosen == torch.float32 else [*both, ("impasto, bf16 (what it chooses)", chosen)]
 

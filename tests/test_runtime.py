@@ -55,6 +55,13 @@ def test_precision_follows_the_processor_unless_it_is_given(
     assert choose_dtype(precision, CPU) is expected
 
 
+def test_batches_gain_from_bf16_where_single_pictures_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    assert choose_dtype("auto", CPU) is torch.float32
+    assert choose_dtype("auto", CPU, batches=True) is torch.bfloat16
+    assert choose_dtype("fp32", CPU, batches=True) is torch.float32
+
+
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((9, 0), torch.bfloat16)])
 def test_precision_on_gpus_follows_their_generation(
     capability: tuple[int, int], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch

@@ -374,7 +374,7 @@ def test_public_names_are_all_there() -> None:
 
 
 def test_auto_precision_is_fast_only_where_the_encoder_gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.runtime._has_fast_bf16", lambda _: True)
+    monkeypatch.setattr("impasto.runtime._has_fast_bf16", lambda *_: True)
     dtypes = {
         name: Painter(StylizeConfig(encoder=name, weights="random")).dtype
         for name in ("squeezenet1_1", "vgg19-16x", "squeezenet1_1+vgg19-16x")

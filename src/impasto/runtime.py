@@ -62,12 +62,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+def choose_dtype(precision: Precision, device: torch.device, *, batches: bool = False) -> torch.dtype:
     """Return the type in which convolutions are computed; images, losses and parameters stay float32.
 
     ``auto`` is a rule distilled from ``python -m benchmarks precision`` and not a timing at run time, because two
     timings can disagree and the same seed must give the same bytes: bf16 where the processor multiplies it in
-    hardware (AMX tiles, or a GPU of compute capability 8 and later), float32 everywhere else.
+    hardware (AMX tiles, or a GPU of compute capability 8 and later), float32 everywhere else. With ``batches``, for
+    networks that are taught, AVX-512's products of bf16 count as well: they are 1.5 to 2.2 times as fast as float32
+    there, and 1.1 times on the one picture that is painted.
     """
     import torch
 
@@ -75,17 +77,17 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
         raise UsageError(f"precision {precision!r} is none of auto, fp32, bf16.")
     if precision == "bf16":
         return torch.bfloat16
-    if precision == "auto" and _has_fast_bf16(device):
+    if precision == "auto" and _has_fast_bf16(device, "avx512_bf16" if batches else "amx_bf16"):
         return torch.bfloat16
     return torch.float32
 
 
-def _has_fast_bf16(device: torch.device) -> bool:
+def _has_fast_bf16(device: torch.device, least: str) -> bool:
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
-    return device.type == "cpu" and "amx_bf16" in _cpu_flags()
+    return device.type == "cpu" and not _cpu_flags().isdisjoint({"amx_bf16", least})
 
 
 def _cpu_flags() -> frozenset[str]:

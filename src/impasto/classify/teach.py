@@ -248,7 +248,9 @@ def _fit(
         task.classes,
         task.crew,
         seed=task.config.seed,
-        dtype=choose_dtype(precision, task.crew.device) if isinstance(feed, PictureFeed) else torch.float32,
+        dtype=choose_dtype(precision, task.crew.device, batches=True)
+        if isinstance(feed, PictureFeed)
+        else torch.float32,
         keep=task.keep,
         on_progress=task.on_progress,
         on_epoch=task.on_epoch,

@@ -70,11 +70,12 @@ def add_preprocessing(nodes: Nodes, image: str, size: int) -> str:
 
 def _turned(nodes: Nodes, pixels: str, condition: str) -> str:
     """Return the name of ``pixels`` with rows and columns exchanged if ``condition`` holds."""
-    branches = {}
-    for branch, kind, attributes in (
-        ("then_branch", "Transpose", {"perm": [1, 0, 2]}),
-        ("else_branch", "Identity", {}),
-    ):
+    branches: dict[str, Any] = {}
+    ways: dict[str, tuple[str, dict[str, Any]]] = {
+        "then_branch": ("Transpose", {"perm": [1, 0, 2]}),
+        "else_branch": ("Identity", {}),
+    }
+    for branch, (kind, attributes) in ways.items():
         label = f"{nodes.prefix}{branch}_{len(nodes.nodes)}"
         node = helper.make_node(kind, [pixels], [label], name=label, **attributes)
         output = helper.make_tensor_value_info(label, TensorProto.UINT8, [None, None, 3])
