@@ -30,12 +30,11 @@ _CPU = torch.device("cpu")
 _WATCHED = 10  # pictures a class that choose the epoch, of those that training does not see
 
 
-def cached_heads(folder: Path, encoder: str = "squeezenet1_0", views: int = 3, epochs: int = 80) -> None:
+def cached_heads(folder: Path, encoder: str = "squeezenet1_0", views: int = 2, epochs: int = 80) -> None:
     """Seconds and right answers of both ways: R4's size, two classes, batches of 10, augmented, each with two heads.
 
     Ten pictures a class of the validation split choose the epoch, the others judge. The decoded pictures are kept for
-    both ways, and both compute in the precision that the program chooses for them: bf16 where the processor has it
-    for what goes through the encoder in training, float32 for features that are kept.
+    both ways, and both go through the encoder in the precision that the program chooses for training.
     """
     for head in ("r4-mean", "r4"):
         _race(folder, head, encoder, views, epochs)

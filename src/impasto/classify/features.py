@@ -21,7 +21,7 @@ from impasto.data.load.picture_set import Pictures
 from impasto.data.load.pictures import Preprocessing, Skipped, read_batches, scaled
 from impasto.encoders import AnyEncoder
 from impasto.errors import NumericalError
-from impasto.runtime import OnProgress, Progress, held_memory, ignore_progress
+from impasto.runtime import OnProgress, Progress, choose_dtype, held_memory, ignore_progress
 
 # After how many pictures the cache is written: a killed run loses no more than these.
 _CHUNK = 512
@@ -128,8 +128,10 @@ class Extractor:
     ) -> Tensor:
         """Return the features of ``count`` augmented views of each picture: ``count`` x N x D float32 on the CPU.
 
-        How view v of a picture is changed depends on ``seed``, v and the bytes of its file, and not on where it stands
-        in the list, so that other data sets with the same picture find its views in the cache.
+        They are for training, and computed in the precision of trainings (bf16 where that pays); features that are
+        predicted from are float32. How view v of a picture is changed depends on ``seed``, v and the bytes of its
+        file, and not on where it stands in the list, so that other data sets with the same picture find its views in
+        the cache.
 
         Args:
             pictures: N decoded pictures.
@@ -151,7 +153,8 @@ class Extractor:
     def _view(
         self, pictures: Pictures, hashes: Sequence[str], augmentation: Augmentation, seed: int, view: int, step: _Steps
     ) -> Tensor:
-        cache = self.cache({"augment": augmentation.name, "seed": seed, "view": view})
+        dtype = choose_dtype("auto", self.device, batches=True)
+        cache = self.cache({"augment": augmentation.name, "seed": seed, "view": view, "precision": str(dtype)})
         rows = cache.read(hashes) if cache else {}
         missing = [index for index, key in enumerate(hashes) if key not in rows]
         step.add(len(hashes) - len(missing))
@@ -162,7 +165,7 @@ class Extractor:
                 keys = [hashes[index] for index in indices]
                 batch, places = scaled(pictures.batch(indices)), [int(key[:15], 16) for key in keys]
                 changed = augmentation(batch, seed=seed, epoch=view, indices=places)
-                new |= zip(keys, self._encode(changed), strict=True)
+                new |= zip(keys, self._encode(changed, dtype), strict=True)
                 step.add(len(indices))
             rows |= new
             if cache:
@@ -172,10 +175,10 @@ class Extractor:
     def _forward(self, pictures: list[Tensor]) -> list[Tensor]:
         return list(self._encode(scaled(pictures)))
 
-    def _encode(self, batch: Tensor) -> Tensor:
+    def _encode(self, batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         # Channels last: 1.4 to 1.8 times as fast on a CPU.
         batch = batch.to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             values = self.encoder.features(batch, self.grid).float().cpu()
         if not bool(values.isfinite().all()):
             name = self.encoder.name
