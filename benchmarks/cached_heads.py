@@ -116,9 +116,7 @@ class _Race:
         return Side(chosen.nonzero().flatten(), self.labels[chosen])
 
     def _head(self) -> nn.Module:
-        side = self.preprocessing.size
-        features = self.encoder.features(torch.zeros(1, 3, side, side), self._grid).shape[1]
-        return fresh_head(self.head, features, 2, seed=0)
+        return fresh_head(self.head, self.encoder.feature_count(self._grid), 2, seed=0)
 
     @property
     def _grid(self) -> int:

@@ -210,7 +210,7 @@ def test_blocks_are_in_order_of_depth_and_leave_the_encoder_as_it_was(name: str)
 
 def tuned(name: str = "resnet18", count: int = 1) -> Tuned:
     encoder = load_encoder(name, weights="random")
-    return Tuned(encoder, LinearHead(encoder.feature_size, 3), list(blocks(encoder).values())[-count:][0])
+    return Tuned(encoder, LinearHead(encoder.feature_size, 3), list(blocks(encoder).values())[-count:])
 
 
 def test_frozen_batch_norm_stays_frozen() -> None:
@@ -244,14 +244,14 @@ def test_the_same_network_with_batch_norm_left_in_training_mode_would_drift() ->
 
 def test_rates_fall_with_depth() -> None:
     encoder = load_encoder("resnet18", weights="random")
-    names = [name for block in list(blocks(encoder).values())[-3:] for name in block]
-    network = Tuned(encoder, LinearHead(encoder.feature_size, 3), names)
+    opened = list(blocks(encoder).values())[-3:]
+    network = Tuned(encoder, LinearHead(encoder.feature_size, 3), opened)
     groups = parameter_groups(network, Recipe(layer_decay=0.5, weight_decay=0.1))
     share = {id(value): group["share"] for group in groups for value in group["params"]}
     of = {name: share.get(id(value)) for name, value in network.named_parameters()}
     assert of["head.linear.weight"] == 1.0
     assert [of[f"encoder.network.layer{i}.0.conv1.weight"] for i in (4, 3, 2, 1)] == [0.5, 0.25, 0.125, None]
-    assert sum(len(group["params"]) for group in groups) == len(names) + 2
+    assert sum(len(group["params"]) for group in groups) == sum(map(len, opened)) + 2
     decay = {id(value): group["weight_decay"] for group in groups for value in group["params"]}
     assert decay[id(network.encoder.network.layer4[0].conv1.weight)] == 0.1
     assert decay[id(network.encoder.network.layer4[0].bn1.weight)] == decay[id(network.head.linear.bias)] == 0.0

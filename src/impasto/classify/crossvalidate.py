@@ -13,10 +13,10 @@ from impasto.classify.prepare import describe, read_hashed
 from impasto.classify.train import train
 from impasto.data.dataset import Dataset
 from impasto.data.split.splits import fold_splits
-from impasto.encoders import AnyEncoder
+from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import DataError, UsageError
 from impasto.runs import RunFolder, write_csv, write_json
-from impasto.runtime import OnProgress, Progress, derive_seed, ignore_progress
+from impasto.runtime import OnProgress, Progress, choose_device, derive_seed, ignore_progress
 from impasto.statistics import CorrectedT, Proportion, corrected_t
 
 RESULT_NAME, TABLE_NAME = "crossvalidation.json", "folds.csv"
@@ -120,6 +120,9 @@ def cross_validate(
         | {"data": describe(dataset)},
         "cross-validate",
     )
+    if config.name.kind == "frozen" and config.encoder is not None and encoder is None:
+        encoder = load_encoder(config.encoder, weights=config.weights, seed=config.seed)
+        encoder = encoder.to(choose_device(config.device))
     scores = tuple(
         _score(config, run.path, place, split, encoder, on_progress)
         for place, split in _dealt(rest, folds, repeats, config.seed)
@@ -149,8 +152,7 @@ def _score(
     named = _named(on_progress, f"repetition {repeat}, fold {fold}")
     result = train(config, folder, named, encoder=encoder, dataset=dataset)
     lent = encoder if config.name.kind == "frozen" else None
-    weights = config.weights if config.name.kind == "frozen" and encoder is None else None
-    classifier = Classifier.load(folder, device=config.device, weights=weights, encoder=lent)
+    classifier = Classifier.load(folder, device=config.device, encoder=lent)
     tested = dataset.split("test").samples
     answers = classifier.predict([sample.path for sample in tested], cached=True, on_progress=named)
     pairs = [(item.label, sample.label) for item, sample in zip(answers, tested, strict=True) if not item.error]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -109,9 +109,7 @@ class Recipe:
 # Recipe R4 gives one list of settings for its networks: RMSprop 2e-5, batch 10, 80 epochs, augmentation.
 _R4 = Recipe(epochs=80, batch_size=10, optimiser="rmsprop", learning_rate=2e-5, augment="r4")
 # L2 5e-5 of its code adds 5e-5 * sum(w^2) to the loss, whose slope is 1e-4 * w.
-R4_HEAD_RECIPE = Recipe(
-    epochs=80, batch_size=10, optimiser="rmsprop", learning_rate=2e-5, augment="r4", weight_decay=1e-4
-)
+R4_HEAD_RECIPE = replace(_R4, weight_decay=1e-4)
 # R2 compared batches of 16, 32 and 64 and several numbers of epochs, and says no more; the rest is Keras' own choice.
 _R2 = Recipe(epochs=30, batch_size=32, patience=10)
 _OURS = Recipe(

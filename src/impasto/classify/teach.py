@@ -71,8 +71,7 @@ class Taught:
 
     Attributes:
         network: with the weights of the best row.
-        points: the rows of ``curves.csv``.
-        best: the row whose weights were kept.
+        best: the row of ``curves.csv`` whose weights were kept.
         logits: M x C, of the validation pictures that could be read.
         labels: M, theirs.
         trained: how many pictures it was taught.
@@ -81,7 +80,6 @@ class Taught:
     """
 
     network: nn.Module
-    points: list[CurvePoint]
     best: CurvePoint
     logits: Tensor
     labels: Tensor
@@ -153,7 +151,7 @@ def _solve(task: Task, encoder: AnyEncoder) -> Taught:
         task.on_epoch(point)
     with torch.no_grad():
         logits = head(encoded.held_out[0])
-    return Taught(head, points, best, logits, encoded.held_out[1], len(encoded.labels), encoded.skipped, {})
+    return Taught(head, best, logits, encoded.held_out[1], len(encoded.labels), encoded.skipped, {})
 
 
 def _teach_head(task: Task, encoder: AnyEncoder) -> Taught:
@@ -196,26 +194,20 @@ def _network(task: Task, encoder: AnyEncoder | None) -> tuple[nn.Module, dict[st
     if not isinstance(encoder, Encoder):
         raise UsageError(f"{encoder.name} is a composition and cannot be fine-tuned.", "Choose one of its parts.")
     name, probes = task.settings["head"], task.settings["probe"]
-    open_parameters = open_names(encoder, task.settings["open_blocks"])
+    opened = _opened(encoder, task.settings["open_blocks"])
     if probes and task.crew.leads:
         taught = _solve(replace(task, settings={**task.settings, "augment": "none"}, on_epoch=lambda _: None), encoder)
         correct, n = round(taught.best.validation_accuracy * len(taught.labels)), len(taught.labels)
         facts = {"probe": {"correct": correct, "n": n, "c": taught.best.c}}
         start = taught.best.train_loss, taught.best.train_accuracy
-        return Tuned(encoder, taught.network, open_parameters), facts, start
-    features = _feature_count(encoder, HEADS[name].grid)
-    head = fresh_head(name, features, task.classes, task.config.seed)
+        return Tuned(encoder, taught.network, opened), facts, start
+    head = fresh_head(name, encoder.feature_count(HEADS[name].grid), task.classes, task.config.seed)
     # Where the first process probes, its head becomes that of all before the first step.
-    return Tuned(encoder, head, open_parameters), {}, (0.0, 0.0) if probes else None
+    return Tuned(encoder, head, opened), {}, (0.0, 0.0) if probes else None
 
 
-def _feature_count(encoder: Encoder, grid: int) -> int:
-    side = encoder.input_size
-    return encoder.features(torch.zeros(1, 3, side, side, device=encoder.mean.device), grid).shape[1]
-
-
-def open_names(encoder: Encoder, wanted: int | str) -> list[str]:
-    """Return the names of the parameters of the last blocks.
+def _opened(encoder: Encoder, wanted: int | str) -> list[list[str]]:
+    """Return the names of the parameters of each of the last blocks.
 
     Raises:
         UsageError: it has fewer.
@@ -227,7 +219,7 @@ def open_names(encoder: Encoder, wanted: int | str) -> list[str]:
             f"{encoder.name} has {len(named)} blocks, {count} are to be opened.",
             f"They are {', '.join(named)}; all of them: --open all.",
         )
-    return [name for block in list(named.values())[-count:] for name in block]
+    return list(named.values())[-count:]
 
 
 def _fit(
@@ -263,9 +255,9 @@ def _fit(
             scan.save(task.keep.parent)
         fitting.recipe = replace(recipe, learning_rate=scan.suggestion)
         facts["learning_rate"] = scan.suggestion
-    points, best = fitting.run()
+    _, best = fitting.run()
     logits, labels = fitting.judged()
-    return Taught(network, points, best, logits, labels, len(feed.labels), skipped, facts)
+    return Taught(network, best, logits, labels, len(feed.labels), skipped, facts)
 
 
 def _paths(samples: Sequence[Sample]) -> list[Path]:

@@ -182,7 +182,6 @@ def _write(run: RunFolder, task: Task, taught: Taught) -> None:
     }
     calibration = calibrate(taught.logits.double(), taught.labels)
     Classifier(run.config, taught.network, calibration=calibration).save(run.path)
-    write_curves(run.path, taught.points)
     write_split(run.path, task.dataset)
     write_text(run.path / CARD_NAME, card(run.config, facts))
     run.finish(**facts)

@@ -121,8 +121,12 @@ class Encoder(nn.Module):
     @property
     def feature_size(self) -> int:
         """The length D of a feature vector."""
-        device = self.mean.device
-        return self.features(torch.zeros(1, 3, self.input_size, self.input_size, device=device)).shape[1]
+        return self.feature_count()
+
+    def feature_count(self, grid: int = 1) -> int:
+        """Return the length D of a feature vector over a ``grid``, see :meth:`pooled`."""
+        side = self.input_size
+        return self.features(torch.zeros(1, 3, side, side, device=self.mean.device), grid).shape[1]
 
     def identity(self) -> dict[str, Any]:
         """Return plain values that tell this encoder from any other: name, weights, pooling, padding."""

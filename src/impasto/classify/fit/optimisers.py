@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.classify.models.foreign import Foreign, depths
-from impasto.classify.models.heads import R4Head, Tuned
+from impasto.classify.models.heads import Tuned
 from impasto.classify.recipes import Recipe
-from impasto.encoders import Encoder, blocks
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -61,27 +60,27 @@ def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]
 
 
 def _is_decayed(network: nn.Module, name: str, value: Tensor) -> bool:
-    """Weights are, biases and normalisation are not; of R4's head, what its recipe says."""
+    """Weights are, biases and normalisation are not; of a head that says what L2 is put on, that alone."""
     head = getattr(network, "head", network)
-    own = name.removeprefix("head.") if head is not network else name
-    if isinstance(head, R4Head) and (head is network or name.startswith("head.")):
-        return own in head.penalised
+    prefix = "" if head is network else "head."
+    penalised = getattr(head, "penalised", None)
+    if penalised is not None and name.startswith(prefix):
+        return name.removeprefix(prefix) in penalised
     return value.ndim > 1
 
 
 def _by_depth(network: nn.Module, names: list[str], layer_decay: float) -> list[tuple[float, list[str]]]:
     """Return names of parameters from the head down, each level with its share of the rate."""
-    levels = _levels(network, set(names))
+    levels = _levels(network)
     known = {name for level in levels for name in level}
     levels.append([name for name in names if name not in known])
     return [(layer_decay**depth, level) for depth, level in enumerate(reversed(levels))]
 
 
-def _levels(network: nn.Module, learning: set[str]) -> list[list[str]]:
+def _levels(network: nn.Module) -> list[list[str]]:
     """Return the levels below the head, the picture's side first."""
-    if isinstance(network, Tuned) and isinstance(network.encoder, Encoder):
-        named = [[f"encoder.network.{name}" for name in block] for block in blocks(network.encoder).values()]
-        return [level for level in named if learning.issuperset(level)]
+    if isinstance(network, Tuned):
+        return [[f"encoder.network.{name}" for name in block] for block in network.open_blocks]
     if isinstance(network, Foreign):
         return depths(network)[:-1]
     return []

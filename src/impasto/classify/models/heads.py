@@ -155,17 +155,19 @@ class Tuned(nn.Module):
     Args:
         encoder: owned from now on.
         head: one of :data:`HEADS`.
-        open_parameters: names of the parameters of ``encoder.network`` that learn.
+        open_blocks: names of the parameters of ``encoder.network`` that learn, of each block, the picture's
+            side first.
 
     Shape:
         input B x 3 x S x S, RGB in 0..1; output B x ``classes`` logits.
     """
 
-    def __init__(self, encoder: Encoder, head: nn.Module, open_parameters: list[str]) -> None:
+    def __init__(self, encoder: Encoder, head: nn.Module, open_blocks: list[list[str]]) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head.requires_grad_(True)
-        for name in open_parameters:
+        self.open_blocks = open_blocks
+        for name in (name for block in open_blocks for name in block):
             encoder.network.get_parameter(name).requires_grad_(True)
         self.train(self.training)
 
