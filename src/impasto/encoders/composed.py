@@ -73,6 +73,10 @@ class ComposedEncoder(nn.Module):
         """Return the last encoder's B x D feature vectors."""
         return self._encoders[-1].features(x, grid)
 
+    def pooled(self, x: Tensor, grid: int = 1) -> Tensor:
+        """Return the same with gradients."""
+        return self._encoders[-1].pooled(x, grid)
+
     def identity(self) -> dict[str, Any]:
         """Return the identities of all parts."""
         return {"encoder": self.name, "parts": [part.identity() for part in self._encoders]}

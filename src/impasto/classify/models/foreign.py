@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from impasto.encoders.registry import IMAGENET_MEAN, IMAGENET_STD
 from impasto.encoders.timm_models import timm_record
 from impasto.encoders.weights import obtain_file, read_state
-from impasto.errors import MissingWeightsError, UnknownNameError, WrongWeightsError
+from impasto.errors import MissingWeightsError, UnknownNameError, UsageError, WrongWeightsError
 from impasto.files import file_digest
 
 TORCHVISION, TIMM = "torchvision:", "timm:"
@@ -86,6 +86,29 @@ def _timm_spec(name: str) -> ForeignSpec:
     return ForeignSpec(name, record.input_size[1], tuple(record.mean), tuple(record.std), record.url or "")
 
 
+def foreign_classes(name: str) -> tuple[str, ...]:
+    """Return the classes that a library taught its ``torchvision:<name>`` or ``timm:<name>``.
+
+    Raises:
+        UnknownNameError: the library has no such classifier.
+        UsageError: timm is not installed, or has no names for the classes of this network.
+    """
+    if not name.startswith(TIMM):
+        import torchvision
+
+        weights = torchvision.models.get_model_weights(foreign_spec(name).short).DEFAULT
+        return tuple(weights.meta["categories"])
+    record = timm_record(name)
+    count = record.num_classes if record else 1000
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    subset = infer_imagenet_subset({**(record.to_dict() if record else {}), "num_classes": count})
+    info = ImageNetInfo(subset) if subset else None
+    if info is None or info.num_classes() != count:
+        raise UsageError(f"{name} has {count} classes whose names timm does not tell.", "Train it on your own data.")
+    return tuple(info.index_to_description(index) for index in range(count))
+
+
 class Foreign(nn.Module):
     """A classifier of another library behind its own normalisation.
 
@@ -105,6 +128,7 @@ class Foreign(nn.Module):
 
     def __init__(self, network: nn.Module, spec: ForeignSpec, *, pretrained: bool) -> None:
         super().__init__()
+        self.name = spec.name
         self.network = network
         self.pretrained = pretrained
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)

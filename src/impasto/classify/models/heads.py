@@ -134,7 +134,7 @@ class OnFeatures(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return logits."""
-        logits: Tensor = self.head(self.encoder.features(pictures, grid_of(self.head)))
+        logits: Tensor = self.head(self.encoder.pooled(pictures, grid_of(self.head)))
         return logits
 
     def train(self, mode: bool = True) -> OnFeatures:

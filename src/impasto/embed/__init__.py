@@ -1,0 +1,1 @@
+"""Maps of a collection: where pictures lie beside each other for a network."""

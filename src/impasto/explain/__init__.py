@@ -1,0 +1,1 @@
+"""What a network looks at: activations, attribution maps and whether they can be believed."""
