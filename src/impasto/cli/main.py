@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from impasto._version import __version__
-from impasto.cli import dataset, demo, dream, encoders, ensemble, evaluate, export, network, predict, stylize, train
+from impasto.cli import (
+    dataset,
+    demo,
+    dream,
+    embed,
+    encoders,
+    ensemble,
+    evaluate,
+    export,
+    network,
+    predict,
+    stylize,
+    train,
+)
 from impasto.cli.console import err
 from impasto.errors import ImpastoError
 
@@ -22,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (demo, stylize, dream, dataset, network, train, ensemble, evaluate, predict, export, encoders):
+for room in (demo, stylize, dream, dataset, network, train, ensemble, evaluate, predict, embed, export, encoders):
     room.register(app)
 
 

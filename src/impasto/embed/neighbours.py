@@ -40,13 +40,19 @@ def nearest(queries: Tensor, collection: Tensor, k: int, *, itself: bool = True)
         if not itself:
             here = torch.arange(stop - start)
             cosines[here, here + start] = -torch.inf
-        values, indices = cosines.topk(count, dim=1)
-        # topk leaves open how equals are ordered: by index first, then stably by cosine.
-        indices, order = indices.sort(dim=1)
-        values, second = values.gather(1, order).sort(dim=1, descending=True, stable=True)
-        found[0].append(indices.gather(1, second).cpu())
+        indices, values = largest(cosines, count)
+        found[0].append(indices)
         found[1].append(values)
-    return torch.cat(found[0]), torch.cat(found[1]).cpu()
+    return torch.cat(found[0]).cpu(), torch.cat(found[1]).cpu()
+
+
+def largest(table: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return places and values of the ``k`` largest numbers of each row, in order; of equals, the first."""
+    values, indices = table.topk(k, dim=1)
+    # topk leaves open how equals are ordered: by place first, then stably by value.
+    indices, order = indices.sort(dim=1)
+    values, order = values.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return indices.gather(1, order), values
 
 
 def blocks(rows: int, columns: int) -> list[tuple[int, int]]:
