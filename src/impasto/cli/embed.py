@@ -23,7 +23,7 @@ from impasto.cli.models import report_skipped
 from impasto.errors import UsageError
 
 if TYPE_CHECKING:
-    from impasto.embed import CollectionMap, EmbedConfig, Neighbour
+    from impasto.embed import CollectionMap, Neighbour
 
 # Labels and pairs of classes that are printed; the tables hold all.
 _SHOWN = 10
