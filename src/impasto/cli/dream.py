@@ -88,21 +88,23 @@ def dream(
         "seed": seed,
     }
     config = dream_config_from(options)
+    stem = photo.stem if photo else "noise"
+    target = output or Path(f"{stem}--dream.{'png' if zoom is None else 'gif'}")
+    if zoom is None:
+        _check_format(target)
     picture = None if photo is None else open_picture(photo)
     dreamer = Dreamer(config, guide=None if guide is None else open_picture(guide))
-    stem = photo.stem if photo else "noise"
     remark(f"dreaming of {class_name or dreamer.layers} of {dreamer.subject.name}", hidden=quiet or as_json)
     if zoom is None:
-        _still(dreamer, picture, output or Path(f"{stem}--dream.png"), quiet, as_json)
+        _still(dreamer, picture, target, quiet, as_json)
     else:
         settings = ZoomConfig(frames=zoom, zoom=zoom_by, rate=rate)
-        _clip(dreamer, picture, output or Path(f"{stem}--dream.gif"), settings, quiet, as_json)
+        _clip(dreamer, picture, target, settings, quiet, as_json)
 
 
 def _still(dreamer: Dreamer, photo: Picture | None, target: Path, quiet: bool, as_json: bool) -> None:
     from impasto.runtime import human_time
 
-    _check_format(target)
     with progress_bar(quiet or as_json) as on_progress:
         result = dreamer.dream(photo, on_progress)
     result.save(target)
@@ -137,10 +139,15 @@ def _check_format(target: Path) -> None:
 
     from PIL import Image
 
+    from impasto.errors import UsageError
     from impasto.images import save_picture
 
     with tempfile.TemporaryDirectory() as folder:
-        save_picture(Image.new("RGB", (1, 1)), Path(folder) / target.name)
+        try:
+            save_picture(Image.new("RGB", (1, 1)), Path(folder) / target.name)
+        except UsageError as error:
+            message = error.message.replace(folder, str(target.parent))
+            raise UsageError(message, f"{error.hint} --zoom FRAMES makes a GIF or a video.") from error
 
 
 def _layers(layer: str, channel: str) -> str:

@@ -21,6 +21,7 @@ from impasto.cli import (
     evaluate,
     export,
     network,
+    neurons,
     predict,
     stylize,
     train,
@@ -35,7 +36,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (demo, stylize, dream, dataset, network, train, ensemble, evaluate, predict, embed, export, encoders):
+for room in (
+    demo,
+    stylize,
+    dream,
+    dataset,
+    network,
+    train,
+    ensemble,
+    evaluate,
+    predict,
+    neurons,
+    embed,
+    export,
+    encoders,
+):
     room.register(app)
 
 

@@ -7,6 +7,19 @@ PosixPath('dream.png')
 
 from impasto.dream.config import DreamConfig
 from impasto.dream.dreaming import Dreamer, DreamResult, dream
+from impasto.dream.neurons import Answer, NeuronsConfig, NeuronsResult, see_neurons
 from impasto.dream.zoom import ZoomConfig, ZoomResult, dream_zoom
 
-__all__ = ["DreamConfig", "DreamResult", "Dreamer", "ZoomConfig", "ZoomResult", "dream", "dream_zoom"]
+__all__ = [
+    "Answer",
+    "DreamConfig",
+    "DreamResult",
+    "Dreamer",
+    "NeuronsConfig",
+    "NeuronsResult",
+    "ZoomConfig",
+    "ZoomResult",
+    "dream",
+    "dream_zoom",
+    "see_neurons",
+]

@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto._version import __version__
 from impasto.dream.choices import class_number, convolution_dtype, usual_layer
 from impasto.dream.config import NOISE_SIZE, USUAL_SIZE, DreamConfig, dream_config_from
+from impasto.dream.fourier import noise_spectrum, picture_of
 from impasto.dream.gradient import choose_tile
 from impasto.dream.looking import Looker
 from impasto.dream.objectives import (
@@ -48,8 +49,8 @@ PictureLike = str | Path | Picture
 
 # Longer side in pixels at which a guide is looked at, and a photo for the scales of several targets.
 _LOOK_SIZE = 256
-# Grey with a little noise, where there is no photo: standard deviation of its values in 0..1.
-_NOISE = 0.1
+# Contrast of the noise that stands for a photo, against a photo's.
+_NOISE = 0.3
 _SMALLEST = 32
 
 
@@ -157,8 +158,8 @@ class Dreamer:
         size = self.config.size
         if photo is None:
             side = size or NOISE_SIZE
-            noise = torch.randn(1, 3, side, side, generator=generator(self.config.seed, "noise"))
-            return (0.5 + _NOISE * noise).clamp(0, 1).to(self.subject.device)
+            noise = noise_spectrum(side, side, generator(self.config.seed, "noise"))
+            return picture_of(_NOISE * noise, side).to(self.subject.device)
         image = resize_long(photo.image, size or min(USUAL_SIZE, max(photo.image.size)))
         if min(image.size) < self.least:
             raise PictureSizeError(
@@ -220,7 +221,7 @@ def dream(
     """Dream over a picture, or from noise.
 
     Args:
-        photo: path, or an opened picture; None begins with noise.
+        photo: path, or an opened picture; None begins with noise that has a photo's spectrum and colours.
         config: what to do; or give its fields as keywords.
         guide: path of a picture whose features are followed.
         on_progress: receives a record after each step.

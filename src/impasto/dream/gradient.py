@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from impasto.dream.leak import LEAK, LeakyReLUs
+from impasto.dream.leak import LEAK, leaking
 from impasto.dream.objectives import Objective
 from impasto.errors import NumericalError, ResourceError
 from impasto.runtime import available_memory, human_bytes
@@ -82,7 +81,7 @@ def gradient(
     score, area = 0.0, picture.shape[2] * picture.shape[3]
     for rows, columns in _windows(picture.shape[2:], side, shift):
         window = picture[:, :, rows.start : rows.stop, columns.start : columns.stop].clone().requires_grad_()
-        with LeakyReLUs([LEAK]) if leak else nullcontext():
+        with leaking([LEAK if leak else 0.0]):
             value = objective(window)
         if not bool(value.isfinite()):
             raise NumericalError(f"the dream diverged: its objective is {value.item()}.", "Try --precision fp32.")

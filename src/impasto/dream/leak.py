@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -20,14 +21,20 @@ class _LeakyBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, value: Tensor, leak: Tensor) -> Tensor:
-        context.save_for_backward(value > 0, leak)
-        return value.clamp(min=0)
+        result = value.clamp(min=0)
+        context.save_for_backward(result, leak)
+        return result
 
     @staticmethod
     def backward(context: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        is_on, leak = context.saved_tensors
+        result, leak = context.saved_tensors
         (slope,) = slopes
-        return torch.where(is_on, slope, slope * leak.to(slope)), None
+        return torch.where(result > 0, slope, slope * leak.to(slope)), None
+
+
+def leaking(leaks: Sequence[float]) -> AbstractContextManager[object]:
+    """Return :class:`LeakyReLUs`, or nothing where no gradient leaks."""
+    return LeakyReLUs(leaks) if any(leaks) else nullcontext()
 
 
 class LeakyReLUs(TorchFunctionMode):
