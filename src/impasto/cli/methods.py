@@ -9,7 +9,10 @@ from impasto.errors import UnknownNameError, UsageError
 # What means nothing to the other method.
 _OWN = {
     "fast": ("network", "memory", "smoothing"),
-    "optimise": ("preset", "steps", "ratio", "encoder", "weights", "init", "pooling", "padding"),
+    "optimise": (
+        *("preset", "steps", "ratio", "encoder", "weights", "init", "pooling", "padding"),
+        *("dream", "dream_strength", "compare_plain"),
+    ),
 }
 
 
@@ -28,7 +31,7 @@ def choose_method(context: typer.Context, method: str | None, usual: str) -> str
     for other, names in given.items():
         if other != chosen and names:
             raise UsageError(
-                f"--{names[0]} has no meaning with {_reason(method, given[chosen], chosen)}.",
+                f"--{names[0].replace('_', '-')} has no meaning with {_reason(method, given[chosen], chosen)}.",
                 f"It belongs to --method {other}.",
             )
     return chosen
@@ -40,4 +43,4 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _reason(method: str | None, names: list[str], chosen: str) -> str:
-    return f"--method {chosen}" if method or not names else f"--{names[0]}"
+    return f"--method {chosen}" if method or not names else f"--{names[0].replace('_', '-')}"

@@ -54,6 +54,14 @@ def stylize(
     init: Annotated[
         str, typer.Option(help="content, noise, fast (one pass first), or a picture to go on from.")
     ] = "content",
+    dream: Annotated[
+        str,
+        typer.Option(help="Amplify a layer, fire9, or channels, fire9:12,40; join by +; or auto.", show_default=""),
+    ] = "",
+    dream_strength: Annotated[float, typer.Option(help="1 leaves style and content nearly as they are.")] = 1.0,
+    compare_plain: Annotated[
+        bool, typer.Option("--compare-plain", help="Paint without the dream, too, and print what it costs.")
+    ] = False,
     pooling: Annotated[str, typer.Option(help="max or average.")] = "max",
     padding: Annotated[str, typer.Option(help="zeros, replicate or reflect.")] = "zeros",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
@@ -74,7 +82,7 @@ def stylize(
     common = {"style_size": style_size, "keep_colour": keep_colour, "precision": precision, "device": device}
     if strength is not None:
         common["strength"] = strength
-    shown = Shown(output, depth, quiet, as_json)
+    shown = Shown(output, depth, quiet, as_json, compare_plain)
     if chosen == "fast":
         limit = {} if memory is None else {"memory": int(memory * 2**30)}
         fast = {"network": network, "size": size, "smoothing": smoothing}
@@ -88,6 +96,8 @@ def stylize(
         "steps": steps,
         "ratio": ratio,
         "init": init,
+        "dream": dream,
+        "dream_strength": dream_strength,
         "pooling": pooling,
         "padding": padding,
         "seed": seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 from torch import Tensor
 
-from impasto.cli.console import print_json, progress_bar, remark
+from impasto.cli.console import print_json, print_table, progress_bar, remark
 from impasto.errors import UsageError
 from impasto.images import Picture, open_picture, resize_long
 from impasto.runs import to_plain
@@ -18,7 +18,8 @@ from impasto.runtime import human_time
 from impasto.style.apply import FastPainter
 from impasto.style.clips import is_clip
 from impasto.style.config import DEFAULT_NETWORK, config_from, fast_config_from
-from impasto.style.optimize import Painter
+from impasto.style.dream_compare import compare_dream
+from impasto.style.optimize import Painter, StylizeResult
 from impasto.style.video import VideoConfig, repaint_video
 
 
@@ -30,6 +31,7 @@ class Shown:
     depth: int
     quiet: bool
     as_json: bool
+    compare_plain: bool = False
 
 
 def paint_slowly(content: Path, style: list[str], options: dict[str, Any], shown: Shown) -> None:
@@ -38,20 +40,47 @@ def paint_slowly(content: Path, style: list[str], options: dict[str, Any], shown
         raise UsageError("no style was given.", "Give --style PICTURE, or --network NAME.")
     names, shares = split_weights(style)
     painter = Painter(config_from({**options, "style_weights": shares}))
+    if shown.compare_plain and not painter.config.dream:
+        raise UsageError("--compare-plain has no meaning without --dream.", "Give --dream, for instance auto.")
     photo, pictures = open_picture(content), [open_picture(Path(name)) for name in names]
     hidden = shown.quiet or shown.as_json
+    if painter.config.dream:
+        remark(painter.dream(photo, pictures).description(), hidden=hidden)
     remark(str(painter.plan(photo, pictures)), hidden=hidden)
     with progress_bar(hidden) as on_progress:
         result = painter.paint(photo, pictures, on_progress)
     target = shown.output or Path(f"{content.stem}--{Path(names[0]).stem}.png")
     result.save(target, depth=shown.depth)
+    remark(_summary(result.trace, result.seconds), hidden=hidden)
+    compared = {}
+    if shown.compare_plain and not result.interrupted:
+        compared = {"compared": _compare(painter, photo, pictures, result, target, shown)}
     if shown.as_json:
-        print_json({"output": target, "seconds": result.seconds, "loss": result.trace[-1:], **result.provenance})
+        facts = {"output": target, "seconds": result.seconds, "loss": result.trace[-1:], **result.provenance}
+        print_json({**facts, **compared})
     else:
-        remark(_summary(result.trace, result.seconds), hidden=shown.quiet)
         typer.echo(str(target))
     if result.interrupted:
         raise KeyboardInterrupt
+
+
+def _compare(
+    painter: Painter, photo: Picture, styles: list[Picture], dreaming: StylizeResult, target: Path, shown: Shown
+) -> dict[str, Any]:
+    """Paint without the dream, save that beside ``target``, and print or return the table."""
+    hidden = shown.quiet or shown.as_json
+    with progress_bar(hidden) as on_progress:
+        found = compare_dream(painter, photo, styles, dreaming, on_progress)
+    plain = found.plain.save(target.with_stem(f"{target.stem}-plain"), depth=shown.depth)
+    if not shown.as_json:
+        rows = [
+            [row.measure, row.encoder, *(f"{value:.4g}" for value in (row.photo, row.plain, row.dreaming, row.ratio))]
+            for row in found.rows
+        ]
+        print_table(["measure", "by", "photo", "plain", "dreaming", "dreaming / plain"], rows)
+        remark(found.verdict(), hidden=hidden)
+        typer.echo(str(plain))
+    return {"plain": str(plain), "within_tolerance": found.holds, "rows": [asdict(row) for row in found.rows]}
 
 
 def paint_fast(content: Path, style: list[str], options: dict[str, Any], shown: Shown) -> None:

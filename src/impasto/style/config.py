@@ -9,6 +9,7 @@ from typing import Any, Literal
 from impasto.encoders import DEFAULT_ENCODER
 from impasto.errors import UnknownNameError, UsageError
 from impasto.runtime import Precision
+from impasto.style.dream import parse_dream
 
 # The network for any style that comes with impasto.
 DEFAULT_NETWORK = "impasto-any"
@@ -16,6 +17,9 @@ DEFAULT_NETWORK = "impasto-any"
 SMALLEST_SIDE = 32
 # Photos may be enlarged, but a dot or a line holds nothing that could be repainted.
 SMALLEST_PHOTO = 8
+
+# Share of style and content that a dream weighs at most, at strength 1.
+DREAM_AT_ONE = 0.2
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class StylizeConfig:
         keep_colour: paint with the photo's colours (Gatys et al. 2017, colour matching).
         init: "content", "noise", "fast" (what the any-style network paints), or the path of a picture.
         content_layers, style_layers: empty for the encoder's own.
+        dream: what is amplified beside (DeepDream): ``fire6``, some channels ``fire6:12,40``, several joined by ``+``,
+            or "auto" for channels that matter least to style and content; empty for none. The scales that a run of the
+            default preset goes through, from 128 pixels on, are DeepDream's octaves.
+        dream_strength: 1 lets style and content end near to what they are without a dream; more dreams more.
         pooling, padding, precision, device, seed: see ``load_encoder`` and ``runtime``.
     """
 
@@ -51,6 +59,8 @@ class StylizeConfig:
     init: str = "content"
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
+    dream: str = ""
+    dream_strength: float = 1.0
     pooling: Literal["max", "average"] = "max"
     padding: Literal["zeros", "replicate", "reflect"] = "zeros"
     precision: Precision = "auto"
@@ -65,6 +75,8 @@ class StylizeConfig:
         _require(0 < self.ratio < float("inf"), "ratio", self.ratio, "a positive number such as 1e8")
         _require(0.1 <= self.style_size <= 4, "style size", self.style_size, "0.1 .. 4")
         _require_weights(self.style_weights)
+        parse_dream(self.dream)
+        _require(0 < self.dream_strength <= 1000, "dream strength", self.dream_strength, "above 0, at most 1000")
 
 
 def _require_weights(weights: tuple[float, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Content, style and smoothness as functions of features.
+"""Content, style, dream and smoothness as functions of features.
 
 Two families. The *normalised* ones are shares of their target, so that one weight means the same for every picture,
 style, size and encoder. The *gatys2015* ones are the sums of the paper, for reproduction.
@@ -30,6 +30,20 @@ def content_distance(features: Tensor, wanted: Tensor) -> Tensor:
     """||F - P||^2 / ||P||^2: 0 for equal features, 1 for silent ones."""
     wanted = wanted.float()
     return (features.float() - wanted).square().sum() / wanted.square().sum()
+
+
+def dream_energy(features: Tensor) -> Tensor:
+    """Mean of squares, what DeepDream maximises (Mordvintsev, Olah and Tyka 2015)."""
+    return features.float().square().mean()
+
+
+def dream_distance(gain: Tensor) -> Tensor:
+    """1 / (1 + gain), the gain being energy as a multiple of the photo's: 1/2 at the photo, 1/3 at twice its energy.
+
+    A share, which means the same for every encoder, layer and size. DeepDream's sum has no upper end, and beside other
+    losses the picture would be lost to it; here whoever has much gains little by more.
+    """
+    return 1 / (1 + gain)
 
 
 def total_variation(image: Tensor) -> Tensor:

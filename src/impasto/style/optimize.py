@@ -16,7 +16,6 @@ from impasto._version import __version__
 from impasto.encoders import AnyEncoder, default_layers, gains_from_bf16, load_encoder
 from impasto.errors import PictureSizeError, UsageError
 from impasto.images import Picture, match_colours, open_picture, resize_long, to_tensor
-from impasto.runs import to_plain
 from impasto.runtime import (
     OnProgress,
     Progress,
@@ -24,23 +23,25 @@ from impasto.runtime import (
     choose_device,
     choose_dtype,
     deterministic,
-    generator,
     ignore_progress,
 )
-from impasto.style.apply import FastPainter
 from impasto.style.config import (
+    DREAM_AT_ONE,
     SMALLEST_PHOTO,
     SMALLEST_SIDE,
-    FastConfig,
     Preset,
     StylizeConfig,
     config_from,
     preset_of,
 )
+from impasto.style.dream import AUTO, Dream, DreamLayer, check_dream, look_size, parse_dream
+from impasto.style.dream_channels import choose_channels
 from impasto.style.engine import Scale, optimise, plan_scales, resize
 from impasto.style.objective import Gatys2015Objective, NormalisedObjective, Objective
 from impasto.style.plan import PROBE_SIZE, Pace, Plan, make_plan, measure_pace, require_memory
+from impasto.style.record import painting_facts, picture_facts
 from impasto.style.result import Repaint
+from impasto.style.start import first_picture
 
 PictureLike = str | Path | Picture
 
@@ -75,6 +76,7 @@ class Painter:
     config: StylizeConfig
     encoder: AnyEncoder | None = None
     _paces: dict[int, Pace] = field(default_factory=dict)
+    _dreams: dict[tuple[str, ...], Dream] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         config = self.config
@@ -99,20 +101,44 @@ class Painter:
 
     def with_config(self, config: StylizeConfig) -> Painter:
         """Return a painter with another configuration and the same encoder, paces included."""
-        return replace(self, config=config, encoder=self.network)
+        return replace(self, config=config, encoder=self.network, _dreams={})
 
     def identity(self) -> dict[str, Any]:
         """Return plain values that tell this encoder from any other."""
         return self.network.identity()
 
+    def dream(self, content: Picture, styles: Sequence[Picture]) -> Dream:
+        """Return what the configuration dreams of; "auto" looks at the pictures, once for each photo and styles.
+
+        Raises:
+            UsageError: layers or channels that are not there, are in use as a whole, or are all silent.
+        """
+        if not self.config.dream:
+            return Dream()
+        key = (content.sha256, *(picture.sha256 for picture in styles))
+        if key not in self._dreams:
+            with deterministic():
+                self._dreams[key] = self._find_dream(content, styles)
+        return self._dreams[key]
+
+    def _find_dream(self, content: Picture, styles: Sequence[Picture]) -> Dream:
+        size = look_size(content.image.size, self.config.size)
+        photo = self._tensor(resize_long(content.image, size))
+        if self.config.dream == AUTO:
+            plain = self.objective(photo, [self.style_at(picture, size) for picture in styles])
+            return choose_channels(plain, photo, self.preset)
+        layers = parse_dream(self.config.dream)
+        return check_dream(layers, self.network, photo, self.content_layers, self.style_layers)
+
     def plan(self, content: Picture, styles: Sequence[Picture]) -> Plan:
         """Return the estimated cost of one repaint; the first call tries two small steps."""
         width, height = resize_long(content.image, self.config.size).size
         scales = self._scales(width, height)
+        dream = self.dream(content, styles).layers
         if len(styles) not in self._paces:
             small = [self.style_at(picture, PROBE_SIZE) for picture in styles]
             probe = self._tensor(content.image.resize((PROBE_SIZE, PROBE_SIZE)))
-            self._paces[len(styles)] = measure_pace(lambda image: self.objective(image, small), probe)
+            self._paces[len(styles)] = measure_pace(lambda image: self.objective(image, small, dream), probe)
         return make_plan(width, height, scales, self.preset, self._paces[len(styles)])
 
     def paint(
@@ -156,8 +182,9 @@ class Painter:
         for scale in self._scales(plan.width, plan.height):
             share = scale.size / self.config.size
             target = resize(photo, *(max(1, round(side * share)) for side in photo.shape[2:]))
-            objective = self.objective(target, [self.style_at(picture, scale.size) for picture in styles])
-            start = resize(best[-1], *target.shape[2:]) if best else self._start(target, content, styles)
+            pictures = [self.style_at(picture, scale.size) for picture in styles]
+            objective = self.objective(target, pictures, self.dream(content, styles).layers)
+            start = resize(best[-1], *target.shape[2:]) if best else first_picture(self.config, target, content, styles)
             best[:] = [start]
             for terms in optimise(start, objective, self.preset, scale.steps, lambda image: best.append(image)):
                 del best[:-1]
@@ -171,25 +198,6 @@ class Painter:
             [Scale(self.config.size, self.preset.steps)] if from_picture else plan_scales(self.config.size, self.preset)
         )
 
-    def _start(self, target: Tensor, content: Picture, styles: Sequence[Picture]) -> Tensor:
-        config = self.config
-        if config.init == "content":
-            return target.clone()
-        if config.init == "fast":
-            fast = FastConfig(
-                size=config.size,
-                style_weights=config.style_weights,
-                style_size=config.style_size,
-                keep_colour=config.keep_colour,
-                device=config.device,
-            )
-            return resize(FastPainter(fast).paint(content, styles).image.to(self.device), *target.shape[2:])
-        if config.init == "noise":
-            noise = torch.randn(target.shape, generator=generator(config.seed, "noise"))
-            return (0.5 + 0.1 * noise).clamp(0, 1).to(self.device)
-        picture = open_picture(Path(config.init))
-        return resize(self._tensor(picture.image), *target.shape[2:])
-
     def style_at(self, picture: Picture, size: int) -> Tensor:
         """Return a style picture, 1 x 3 x h x w, for painting at ``size`` pixels."""
         sides = sorted(picture.image.size)
@@ -197,15 +205,16 @@ class Painter:
         least = math.ceil(SMALLEST_SIDE * sides[1] / sides[0])
         return self._tensor(resize_long(picture.image, min(sides[1], max(least, round(size * self.config.style_size)))))
 
-    def objective(self, content: Tensor, styles: Sequence[Tensor]) -> Objective:
+    def objective(self, content: Tensor, styles: Sequence[Tensor], dream: Sequence[DreamLayer] = ()) -> Objective:
         """Return what a picture of the size of ``content`` (1 x 3 x H x W) is optimised for."""
         weights = self.config.style_weights or (1.0,) * len(styles)
         if self.config.keep_colour:
             styles = [match_colours(each, content).clamp(0, 1) for each in styles]
         common = (self.network, content, styles, weights, self.content_layers, self.style_layers, self.dtype)
+        dreaming = {"dream": dream, "dream_weight": DREAM_AT_ONE * self.config.dream_strength}
         if self.preset.objective == "gatys2015":
-            return Gatys2015Objective(*common, ratio=self.config.ratio)
-        return NormalisedObjective(*common, strength=self.config.strength)
+            return Gatys2015Objective(*common, ratio=self.config.ratio, **dreaming)
+        return NormalisedObjective(*common, strength=self.config.strength, **dreaming)
 
     def _tensor(self, image: Image.Image) -> Tensor:
         return to_tensor(image).to(self.device)
@@ -243,16 +252,12 @@ class Painter:
             self.check_style(picture)
 
     def _provenance(self, content: Picture, styles: Sequence[Picture], steps: int, interrupted: bool) -> dict[str, Any]:
+        layers = {"content": list(self.content_layers), "style": list(self.style_layers)}
         return {
             "made_by": f"impasto {__version__}",
             "procedure": "stylize",
-            "content": {"name": content.path.name, "sha256": content.sha256},
-            "styles": [{"name": picture.path.name, "sha256": picture.sha256} for picture in styles],
-            "config": to_plain(self.config),
-            "encoder": self.network.identity(),
-            "layers": {"content": list(self.content_layers), "style": list(self.style_layers)},
-            "computed_in": str(self.dtype).removeprefix("torch."),
-            "torch": torch.__version__,
+            **picture_facts(content, styles),
+            **painting_facts(self.config, self.network, layers, self.dtype, self.dream(content, styles)),
             "steps_done": steps,
             "interrupted": interrupted,
         }

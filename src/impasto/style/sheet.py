@@ -1,10 +1,14 @@
-"""A picture of what a network with several styles does."""
+"""Pictures of many pictures: what a network with several styles does, and any with captions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from impasto.images import resize_long
 from impasto.style.impasto_net import ManyStyles
 
 
@@ -18,3 +22,20 @@ def sample_sheet(model: ManyStyles, photos: Tensor, most: int) -> Tensor:
         shares[:, style] = 1
         rows.append(model(photos, shares).clamp(0, 1))
     return torch.cat([torch.cat(list(row), 2) for row in rows], 1).unsqueeze(0).cpu()
+
+
+def captioned_sheet(tiles: Sequence[tuple[Image.Image, str]], size: int, columns: int = 4) -> Image.Image:
+    """Return pictures in rows on white, each in a square of ``size`` pixels with its caption of two lines below."""
+    font = ImageFont.load_default(max(10, size // 20))
+    margin, text = max(4, size // 40), max(10, size // 20) * 3
+    across = min(columns, len(tiles))
+    down = -(-len(tiles) // columns)
+    width, height = size + margin, size + text + margin
+    sheet = Image.new("RGB", (across * width + margin, down * height + margin), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (picture, caption) in enumerate(tiles):
+        left, top = margin + index % columns * width, margin + index // columns * height
+        small = resize_long(picture, size)
+        sheet.paste(small, (left, top))
+        draw.multiline_text((left, top + small.height + margin // 2), caption, fill="black", font=font)
+    return sheet
