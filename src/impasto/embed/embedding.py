@@ -29,6 +29,7 @@ from impasto.embed.quality import (
     closest,
     mixtures,
     on_plane,
+    ranks,
     trustworthiness,
 )
 from impasto.embed.result import FIGURE_NAME, ClassFacts, CollectionMap, Facts, Neighbour, read_map
@@ -178,22 +179,24 @@ def _qualities(
     values: Tensor, maps: Mapping[str, Tensor], labels: Sequence[str], k: int
 ) -> tuple[dict[str, MapQuality], Tensor]:
     """Return what each map keeps, and the neighbours on the first of them."""
-    found: dict[str, MapQuality] = {}
-    first: Tensor | None = None
     count = len(values)
-    # Both measures need k below half of the points.
-    few = min(k, (count - 1) // 2)
-    original: Distances = by_angle(values)
-    in_features = closest(original, count, few)
-    for name, places in maps.items():
-        distances = on_plane(places)
-        near = closest(distances, count, k)
-        first = near if first is None else first
-        pure = float(agreement(labels, near).mean()) if any(labels) else None
-        kept = trustworthiness(original, near[:, :few]), trustworthiness(distances, in_features)
-        found[name] = MapQuality(pure, *kept)
-    assert first is not None
-    return found, first
+    few = min(k, (count - 1) // 2)  # both measures need k below half of the points
+    features: Distances = by_angle(values)
+    planes = {name: on_plane(places.float()) for name, places in maps.items()}
+    near = {name: closest(distances, count, k) for name, distances in planes.items()}
+    of_features = closest(features, count, few)
+    # The features are sorted once for all maps: that is what takes the time.
+    every = torch.cat([each[:, :few] for each in near.values()], 1)
+    in_features = ranks(features, every).unflatten(1, (len(near), few)).unbind(1)
+    found = {
+        name: MapQuality(
+            float(agreement(labels, near[name]).mean()) if any(labels) else None,
+            trustworthiness(places),
+            trustworthiness(ranks(planes[name], of_features)),
+        )
+        for name, places in zip(maps, in_features, strict=True)
+    }
+    return found, next(iter(near.values()))
 
 
 def _facts(

@@ -54,7 +54,17 @@ def closest(distances: Distances, count: int, k: int) -> Tensor:
     return torch.cat([largest(-_without_own(distances, *ends), k)[0] for ends in blocks(count, count)])
 
 
-def trustworthiness(original: Distances, neighbours: Tensor) -> float:
+def ranks(distances: Distances, others: Tensor) -> Tensor:
+    """Return how many places each of ``others`` (N x m indices) is from its point, 1 for the nearest: N x m."""
+    found = []
+    for start, stop in blocks(len(others), len(others)):
+        table = _without_own(distances, start, stop)
+        own = table.gather(1, others[start:stop])
+        found.append(torch.searchsorted(table.sort(dim=1).values, own) + 1)
+    return torch.cat(found)
+
+
+def trustworthiness(places: Tensor) -> float:
     """Return how much the neighbours on a map are neighbours in the original space (Venna and Kaski 2001), 0..1.
 
     .. math:: 1 - \\frac{2}{n k (2n - 3k - 1)} \\sum_i \\sum_{j \\in U_i} (r(i, j) - k)
@@ -63,22 +73,16 @@ def trustworthiness(original: Distances, neighbours: Tensor) -> float:
     r(i, j) is the rank of j among the original neighbours of i. With the two spaces exchanged it is their continuity.
 
     Args:
-        original: distances between N points.
-        neighbours: N x k, those on the map; k below N / 2, or the factor makes no sense.
+        places: N x k, the original ranks (:func:`ranks`) of the neighbours on the map; k below N / 2, or the factor
+            makes no sense.
 
     Raises:
         UsageError: too many neighbours.
     """
-    count, k = neighbours.shape
+    count, k = places.shape
     if not k < count / 2:
         raise UsageError(f"{k} neighbours of {count} points are half of them all.", "Ask for fewer.")
-    penalty = 0
-    for start, stop in blocks(count, count):
-        distances = _without_own(original, start, stop)
-        for place in range(k):
-            own = distances.gather(1, neighbours[start:stop, place : place + 1])
-            rank = (distances < own).sum(1) + 1
-            penalty += int((rank - k).clamp_min(0).sum())
+    penalty = int((places - k).clamp_min(0).sum())
     return 1 - 2 / (count * k * (2 * count - 3 * k - 1)) * penalty
 
 

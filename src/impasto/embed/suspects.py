@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
+from impasto.classify.judge.calibration import fit_temperature
 from impasto.embed.neighbours import nearest
 
 Array = npt.NDArray[np.float64]
@@ -24,6 +26,12 @@ FOLDS = 5
 # Inverse of the L2 penalty of the probe, on standardised features: few-shot accuracy is flat from 0.003 to 0.1 (see
 # impasto.classify.fit.head), and a strong penalty does not learn single wrong labels by heart.
 PENALTY = 0.01
+# How many times as likely another label must be. From 10 to 100 the planted errors that are found fall little (19.2 to
+# 17.2 of 20 among 950 paintings, mean of six draws) and the others much (14 to 4.5).
+ODDS = 30.0
+# What is added to the share of the votes for each label, so that no neighbour's word is final.
+VOTE = 0.1
+_LEAST = 1e-12
 # Of a group, so many others are looked past in search of neighbours outside it.
 _MOST_OF_GROUP = 200
 
@@ -68,11 +76,13 @@ def judge_labels(features: Tensor, labels: Sequence[str], groups: Sequence[str],
     """Return the pictures whose label the others contradict, by two witnesses that must agree.
 
     The first is a linear probe (logistic regression on standardised features), taught on four fifths and asked about
-    the last, five times. Its word is weighed by confident learning (Northcutt et al. 2021): a picture is taken for
-    class j if its probability of j is at least the mean that pictures labelled j have, of several such j for the most
-    probable; it is a candidate if j is not its label. The second are its ``k`` nearest neighbours: more of them must
-    have the label j than its own. Neither has seen the picture's own label. Other than in the paper, both must speak,
-    and no share of the candidates is dropped.
+    the last, five times; one temperature for all makes its probabilities believable. The second are the picture's
+    ``k`` nearest neighbours: the share that has each label, a tenth added. Neither is told the picture's own label. A
+    label is doubtful if by both together (the product) another one is thirty times as likely.
+
+    The rule of confident learning (Northcutt et al. 2021: the probability of the other class is at least the mean
+    that its own pictures have) was tried and finds fewer: by its making about half of what is as clear as the rest.
+    Of 20 labels exchanged among 950 paintings of four classes it found 16, with 8 others; this one 19, with 7 others.
 
     Args:
         features: N x D.
@@ -89,12 +99,10 @@ def judge_labels(features: Tensor, labels: Sequence[str], groups: Sequence[str],
     judged = np.isfinite(shares[:, 0])
     if not judged.any():
         return Judged(("",) * len(labels), (), None)
-    best = np.where(judged, np.nan_to_num(shares).argmax(1), -1)
-    named = confident(shares, own)
     votes = _votes(features, own, kinds, k, len(names))
-    rows = [
-        row for row in np.flatnonzero((named >= 0) & (named != own)) if votes[row, named[row]] > votes[row, own[row]]
-    ]
+    evidence = np.where(judged[:, None], shares, 0) * (votes + VOTE)
+    best, named, every = shares.argmax(1), evidence.argmax(1), np.arange(len(own))
+    doubtful = judged & (evidence[every, named] > ODDS * evidence[every, own])
     found = [
         Suspect(
             int(row),
@@ -102,11 +110,11 @@ def judge_labels(features: Tensor, labels: Sequence[str], groups: Sequence[str],
             str(names[named[row]]),
             *(float(table[row, which[row]]) for table in (shares, votes) for which in (own, named)),
         )
-        for row in rows
+        for row in np.flatnonzero(doubtful)
     ]
     return Judged(
-        tuple(str(names[place]) if place >= 0 else "" for place in best),
-        tuple(sorted(found, key=lambda item: (item.own - item.other, item.index))),
+        tuple(str(names[place]) if known else "" for place, known in zip(best, judged, strict=True)),
+        tuple(sorted(found, key=lambda item: (item.own / item.other, item.index))),
         float((best == own)[judged].mean()),
     )
 
@@ -132,27 +140,19 @@ def out_of_fold(features: Array, labels: Places, groups: Places, seed: int) -> A
             probe.fit(features[taught], labels[taught])
         shares[asked] = 0
         shares[np.ix_(asked, known)] = probe.predict_proba(features[asked])
-    return shares
+    return _tempered(shares, labels)
 
 
-def confident(shares: Array, labels: Places) -> Places:
-    """Return the class that each picture is taken for, -1 for none: the confident joint of Northcutt et al. 2021.
-
-    Args:
-        shares: N x C probabilities; a row of NaN for a picture that was not judged.
-        labels: N integers.
-    """
+def _tempered(shares: Array, labels: Places) -> Array:
+    """Return probabilities that mean what they say: the strong penalty makes a probe less sure than it is right."""
     judged = np.isfinite(shares[:, 0])
-    limits = np.array(
-        [
-            shares[judged & (labels == each), each].mean() if (judged & (labels == each)).any() else np.inf
-            for each in range(shares.shape[1])
-        ]
-    )
-    with np.errstate(invalid="ignore"):
-        eligible = np.where(shares >= limits, shares, -1.0)
-    named: Places = np.where(eligible.max(1) >= 0, eligible.argmax(1), -1)
-    return named
+    if not judged.any():
+        return shares
+    logits = np.log(np.maximum(shares[judged], _LEAST))
+    logits /= fit_temperature(logits, labels[judged])
+    tempered = shares.copy()
+    tempered[judged] = softmax(logits, axis=1)
+    return tempered
 
 
 def _folds(labels: Places, groups: Places, seed: int) -> list[tuple[Places, Places]]:

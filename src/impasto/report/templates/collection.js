@@ -15,14 +15,20 @@
   const shown = new Uint8Array(count).fill(1), lit = new Uint8Array(count).fill(1);
   const state = { map: 0, scale: 1, x: 0, y: 0, width: 1, height: 1, ratio: 1, hover: -1, pinned: -1, turning: 0, query: "", focus: -1, dim: false };
   const sheets = data.sheets.map(() => null);
-  let stamps = new Map(), colours = {}, wanted = false;
+  const stamps = new Map();
+  let colours = {}, wanted = false, picture = null;
 
   // --- drawing -----------------------------------------------------------------------------------------------------
   const readColours = () => {
     const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue(name).trim();
     colours = { paper: of("--raised"), ink: of("--ink"), muted: of("--muted"), accent: of("--accent"), rule: of("--rule"), list: data.colours[dark.matches ? "dark" : "light"] };
-    stamps = new Map();
+    colours.rgb = [...colours.list, colours.muted].map(rgb);
+    const [red, green, blue] = rgb(colours.paper);
+    colours.packed = new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
   };
+  // "#1f6b63" to its three numbers.
+  const rgb = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+  const rgbOf = (label) => colours.rgb[data.labelled ? label % colours.list.length : colours.list.length];
   const colourOf = (label) => (data.labelled ? colours.list[label % colours.list.length] : colours.muted);
   const shapeOf = (label) => Math.floor(label / colours.list.length) % data.shapes;
 
@@ -34,19 +40,42 @@
     else { target.moveTo(x, y - r * 1.25); target.lineTo(x + r * 1.25, y); target.lineTo(x, y + r * 1.25); target.lineTo(x - r * 1.25, y); target.closePath(); }
     target.fill();
   };
-  // A dot is drawn once for each class and size, and then copied: ten thousand paths would take three times as long.
-  const stampOf = (label, radius) => {
-    const key = label * 64 + Math.round(radius * 4);
+  // Dots are mixed into the pixels by hand: ten thousand paths or copies of a small picture take a browser without a
+  // graphics processor three frames. A stamp is the shape's opacity, drawn once for each shape and size.
+  const stampOf = (kind, radius) => {
+    const key = kind * 256 + Math.round(radius * 4);
     let stamp = stamps.get(key);
     if (!stamp) {
-      stamp = document.createElement("canvas");
-      stamp.width = stamp.height = Math.ceil(2.6 * radius) + 2;
-      const target = stamp.getContext("2d");
-      target.fillStyle = colourOf(label);
-      shape(target, shapeOf(label), stamp.width / 2, stamp.height / 2, radius);
+      const small = document.createElement("canvas"), size = (small.width = small.height = Math.ceil(2.6 * radius) + 2);
+      const target = small.getContext("2d");
+      shape(target, kind, size / 2, size / 2, radius);
+      const pixels = target.getImageData(0, 0, size, size).data;
+      stamp = { size, opacity: Float32Array.from({ length: size * size }, (_, j) => pixels[4 * j + 3] / 255) };
       stamps.set(key, stamp);
     }
     return stamp;
+  };
+  const dots = (indices, r) => {
+    if (!canvas.width || !canvas.height) return;
+    if (!picture || picture.width !== canvas.width || picture.height !== canvas.height) picture = context.createImageData(canvas.width, canvas.height);
+    new Uint32Array(picture.data.buffer).fill(colours.packed);
+    const w = picture.width, h = picture.height, pixels = picture.data;
+    for (const pass of state.dim ? [0, 1] : [1]) {
+      for (const i of indices) {
+        if (state.dim && lit[i] !== pass) continue;
+        const { size, opacity } = stampOf(shapeOf(data.labels[i]), r), [red, green, blue] = rgbOf(data.labels[i]), strength = pass ? 0.85 : 0.13;
+        const left = Math.round((X[i] * state.scale + state.x) * state.ratio - size / 2), top = Math.round((Y[i] * state.scale + state.y) * state.ratio - size / 2);
+        for (let v = Math.max(0, -top); v < size && top + v < h; v++) {
+          for (let u = Math.max(0, -left); u < size && left + u < w; u++) {
+            const part = opacity[v * size + u] * strength;
+            if (!part) continue;
+            const at = 4 * ((top + v) * w + left + u);
+            pixels[at] += (red - pixels[at]) * part; pixels[at + 1] += (green - pixels[at + 1]) * part; pixels[at + 2] += (blue - pixels[at + 2]) * part;
+          }
+        }
+      }
+    }
+    context.putImageData(picture, 0, 0);
   };
   const hasThumbnail = (i) => data.sizes[2 * i] > 0 && sheets[Math.floor(i / PER_SHEET)];
   const thumbnail = (target, i, x, y, box) => {
@@ -69,24 +98,18 @@
     return number <= MOST_THUMBNAILS && room >= SMALLEST_THUMBNAIL && state.scale > 1.6 * fitScale() ? Math.min(room, data.side * 0.8, 120) : 0;
   };
   const fitScale = () => Math.min(state.width, state.height * 1.15) * 0.92;
-  const radius = () => Math.min(7, Math.max(1.8, 70 / Math.sqrt(count)) * Math.pow(state.scale / fitScale(), 0.35));
+  const radius = () => Math.min(7, Math.max(1.9, 105 / Math.sqrt(count)) * Math.pow(state.scale / fitScale(), 0.35));
 
   const draw = (now) => {
     wanted = false;
     if (state.turning) turn(now);
     const visible = inView(), box = boxFor(visible.length), r = radius() * state.ratio;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.fillStyle = colours.paper;
-    context.fillRect(0, 0, canvas.width, canvas.height);
     state.box = box;
-    for (const pass of state.dim ? [0, 1] : [1]) {
-      context.globalAlpha = pass ? (box ? 1 : 0.85) : 0.13;
-      for (const i of visible) {
-        if (state.dim && lit[i] !== pass) continue;
-        const x = (X[i] * state.scale + state.x) * state.ratio, y = (Y[i] * state.scale + state.y) * state.ratio;
-        if (box && hasThumbnail(i)) framed(i, x, y, box * state.ratio);
-        else { const stamp = stampOf(data.labels[i], r); context.drawImage(stamp, x - stamp.width / 2, y - stamp.height / 2); }
-      }
+    dots(box ? visible.filter((i) => !hasThumbnail(i)) : visible, r);
+    for (const i of box ? visible : []) {
+      if (!hasThumbnail(i)) continue;
+      context.globalAlpha = state.dim && !lit[i] ? 0.13 : 1;
+      framed(i, (X[i] * state.scale + state.x) * state.ratio, (Y[i] * state.scale + state.y) * state.ratio, box * state.ratio);
     }
     context.globalAlpha = 1;
     rings(visible, box, r);
@@ -107,6 +130,7 @@
     if (chosen < 0 || !shown[chosen]) return;
     context.strokeStyle = colours.accent;
     const [x, y] = place(chosen);
+    if (box && hasThumbnail(chosen)) framed(chosen, x * state.ratio, y * state.ratio, box * state.ratio);
     for (let j = 0; j < data.k; j++) {
       const other = data.neighbours[chosen * data.k + j], [u, v] = place(other);
       if (!shown[other]) continue;
@@ -311,7 +335,7 @@
     state.ratio = Math.min(2, devicePixelRatio || 1); state.width = box.width; state.height = box.height;
     canvas.width = Math.round(box.width * state.ratio); canvas.height = Math.round(box.height * state.ratio);
     if (first) whole(); else { state.x = state.width / 2 - middle[0] * state.scale; state.y = state.height / 2 - middle[1] * state.scale; }
-    first = false; stamps = new Map(); draw(performance.now());
+    first = false; draw(performance.now());
   }).observe(canvas);
   data.sheets.forEach((source, index) => {
     const image = new Image();
