@@ -182,7 +182,11 @@ class Dreamer:
         assert self.guide is not None
         image = self.guide.image
         fixed = (self.subject.size,) * 2
-        image = image.resize(fixed, Image.Resampling.LANCZOS) if self.looker.fixed else resize_long(image, _LOOK_SIZE)
+        image = (
+            image.resize(fixed, Image.Resampling.LANCZOS)
+            if self.looker.fixed
+            else resize_long(image, min(_LOOK_SIZE, max(image.size)))
+        )
         cosine = self.config.objective == "guide-cosine"
         return guide_of(self.looker, self.targets, to_tensor(image).to(self.subject.device), cosine=cosine)
 

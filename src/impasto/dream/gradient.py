@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -22,7 +24,8 @@ _PROBE = 160
 _GRADIENT_FACTOR = 1.8
 # Share of the free memory that is used.
 _SHARE = 0.5
-# The smallest window in pixels that is worth it, and the step in which sides are chosen.
+# The smallest window in pixels that is worth it; and what sides are multiples of, and beginnings where the margin
+# allows: the stride of most networks.
 SMALLEST_TILE, _GRAIN = 128, 32
 # Pictures, float32, that live beside a window's activations: the photo, the dream, gradients and their sums.
 _PICTURES = 8
@@ -38,8 +41,8 @@ class Span:
     last: int
 
 
-def spans(length: int, side: int, shift: int) -> list[Span]:
-    """Divide an axis: used parts follow one another without gap, all looked-at parts are ``side`` pixels long.
+def spans(length: int, side: int, shift: int, grain: int = 1) -> list[Span]:
+    """Divide an axis: used parts follow one another without gap, each within a part that is looked at.
 
     >>> spans(100, 64, 20)
     [Span(start=0, stop=64, first=0, last=20), Span(start=12, stop=76, first=20, last=68), \
@@ -47,16 +50,21 @@ Span(start=36, stop=100, first=68, last=100)]
 
     Args:
         length: of the axis in pixels.
-        side: of a window; an axis that is no longer is one part.
+        side: of what is looked at; an axis that is no longer is one part.
         shift: of the first cut, in pixels; any number.
+        grain: windows begin at multiples of it, so that a network's strides fall on the same pixels in all of them;
+            at the end of the axis they may be shorter then. With 1 all are of one length.
     """
     if length <= side:
         return [Span(0, length, 0, length)]
     margin = round(side * _MARGIN)
-    core = side - 2 * margin
+    core = side - 2 * margin - (grain - 1)
     cuts = [0, *range(shift % core or core, length, core), length]
-    starts = [min(max(0, first - margin), length - side) for first in cuts[:-1]]
-    return [Span(at, at + side, first, last) for at, first, last in zip(starts, cuts[:-1], cuts[1:], strict=True)]
+    found = []
+    for first, last in pairwise(cuts):
+        start = min(max(0, first - margin) // grain, -(-(length - side) // grain)) * grain
+        found.append(Span(start, min(start + side, length), first, last))
+    return found
 
 
 def gradient(
@@ -64,8 +72,8 @@ def gradient(
 ) -> tuple[Tensor, float]:
     """Return the gradient 1 x 3 x H x W, and the objective's mean over the windows by their used area.
 
-    Of a mean over places each window gives its sum of gradients divided by its own number of places: that is the same
-    for all of them, so the parts fit together.
+    Objectives are means over places. Each window's gradient is weighted by its share of the picture, so the parts fit
+    together and add up to the gradient of the whole, but for what a window cannot see.
 
     Args:
         objective: what is to grow.
@@ -79,7 +87,8 @@ def gradient(
     """
     total = torch.zeros_like(picture)
     score, area = 0.0, picture.shape[2] * picture.shape[3]
-    for rows, columns in _windows(picture.shape[2:], side, shift):
+    grain = 1 if objective.looker.fixed else min(_GRAIN, 2 ** int(math.log2(max(1, side * _MARGIN))))
+    for rows, columns in _windows(picture.shape[2:], side, shift, grain):
         window = picture[:, :, rows.start : rows.stop, columns.start : columns.stop].clone().requires_grad_()
         with leaking([LEAK if leak else 0.0]):
             value = objective(window)
@@ -91,14 +100,14 @@ def gradient(
             slice(rows.first - rows.start, rows.last - rows.start),
             slice(columns.first - columns.start, columns.last - columns.start),
         )
-        total[:, :, used[0], used[1]] = slope[:, :, inside[0], inside[1]]
+        total[:, :, used[0], used[1]] = slope[:, :, inside[0], inside[1]] * (window[0, 0].numel() / area)
         score += value.item() * (rows.last - rows.first) * (columns.last - columns.first) / area
     return total, score
 
 
-def _windows(size: Sequence[int], side: int, shift: tuple[int, int]) -> Iterator[tuple[Span, Span]]:
-    across = spans(size[1], side, shift[1])
-    return ((rows, columns) for rows in spans(size[0], side, shift[0]) for columns in across)
+def _windows(size: Sequence[int], side: int, shift: tuple[int, int], grain: int) -> Iterator[tuple[Span, Span]]:
+    across = spans(size[1], side, shift[1], grain)
+    return ((rows, columns) for rows in spans(size[0], side, shift[0], grain) for columns in across)
 
 
 def memory_per_pixel(objective: Objective) -> float:

@@ -14,8 +14,9 @@ from impasto.dream.looking import Looker
 from impasto.dream.targets import Target
 from impasto.errors import UsageError
 
-# Positions that are compared with those of the guide at once: 4096 x 4096 similarities are 64 MB.
-_POSITIONS = 4096
+# Places of a picture that are compared with those of the guide at once, and of a guide at most: shallow layers have
+# many, which differ little from their neighbours. Together 32 MB of similarities.
+_PLACES, _GUIDE_PLACES = 4096, 2048
 
 # What one target makes of its maps 1 x C x h x w.
 Rule = Callable[[Target, Tensor], Tensor]
@@ -64,7 +65,7 @@ class Guide:
         if self.cosine:
             mine, guide = F.normalize(mine, dim=0), F.normalize(guide, dim=0)
         with torch.no_grad():
-            best = torch.cat([(part.T @ guide).argmax(1) for part in torch.split(mine, _POSITIONS, dim=1)])
+            best = torch.cat([(part.T @ guide).argmax(1) for part in torch.split(mine, _PLACES, dim=1)])
         return (mine * guide[:, best]).sum(0).mean()
 
 
@@ -129,7 +130,13 @@ def guide_of(looker: Looker, targets: Sequence[Target], picture: Tensor, *, cosi
     """Return the guide that a picture 1 x 3 x H x W is."""
     with torch.no_grad():
         maps = looker.maps(picture)
-    return Guide({each: chosen(maps, each)[0].flatten(1).contiguous() for each in targets}, cosine)
+    return Guide({each: _evenly(chosen(maps, each)[0].flatten(1)) for each in targets}, cosine)
+
+
+def _evenly(features: Tensor) -> Tensor:
+    """Return C x M of C x N, evenly chosen where there are too many."""
+    step = -(-features.shape[1] // _GUIDE_PLACES)
+    return features[:, ::step].contiguous()
 
 
 def check_channels(looker: Looker, targets: Sequence[Target]) -> None:
