@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.artefacts import artefacts
 from benchmarks.cached_heads import cached_heads
+from benchmarks.dream_repaint import dream_repaint
 from benchmarks.duplicates import duplicates
 from benchmarks.export import export
 from benchmarks.few_shot import few_shot
@@ -34,6 +35,7 @@ from impasto.style.optimize import Painter
 BENCHMARKS = (
     "precision",
     "presets",
+    "dream-repaint",
     "artefacts",
     "networks",
     "loaders",
@@ -163,6 +165,8 @@ def main() -> None:
         style = options.style or paint_styles(Path(folder), names=["night-swirls"])[0]
         if "presets" in options.which:
             presets(content, style, options.encoder, options.size, options.steps)
+        if "dream-repaint" in options.which:
+            dream_repaint(content, style, options.size)
         if "artefacts" in options.which:
             artefacts(options.networks, content, style)
         if "networks" in options.which:
