@@ -187,7 +187,7 @@ def _qualities(
     of_features = closest(features, count, few)
     # The features are sorted once for all maps: that is what takes the time.
     every = torch.cat([each[:, :few] for each in near.values()], 1)
-    in_features = ranks(features, every).unflatten(1, (len(near), few)).unbind(1)
+    in_features = torch.split(ranks(features, every), few, dim=1)
     found = {
         name: MapQuality(
             float(agreement(labels, near[name]).mean()) if any(labels) else None,
