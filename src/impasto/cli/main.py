@@ -19,6 +19,7 @@ from impasto.cli import (
     encoders,
     ensemble,
     evaluate,
+    explain,
     export,
     network,
     neurons,
@@ -48,6 +49,7 @@ for room in (
     predict,
     neurons,
     embed,
+    explain,
     export,
     encoders,
 ):

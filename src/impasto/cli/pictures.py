@@ -7,8 +7,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impasto.errors import DataError
+
+if TYPE_CHECKING:
+    from impasto.data.dataset import Sample
 
 STANDARD_INPUT = "-"
 
@@ -23,6 +27,24 @@ def named_pictures(arguments: Sequence[str]) -> Iterable[Path]:
     """
     paths = _each(arguments)
     return paths if STANDARD_INPUT in arguments else list(paths)
+
+
+def labelled_pictures(arguments: Sequence[str]) -> list[Sample]:
+    """Return the pictures meant with their labels, where an argument is a folder of ``<class>/`` folders.
+
+    Raises:
+        DataError: there are none.
+    """
+    from impasto.data.dataset import Sample, read_dataset
+
+    found: list[Sample] = []
+    for argument in arguments:
+        folder = Path(argument)
+        if folder.is_dir() and any(child.is_dir() for child in folder.iterdir()):
+            found += read_dataset(folder).samples
+        else:
+            found += [Sample(path, "") for path in named_pictures([argument])]
+    return found
 
 
 def _each(arguments: Sequence[str]) -> Iterator[Path]:

@@ -18,6 +18,8 @@ from impasto.subjects.maps import is_spatial, spatial
 
 # A picture with shorter sides may be too small for the deepest layers (pixels).
 _SAFE_SIDE = 80
+# Wrappers' parts of dotted paths, which names can do without.
+_FRONTS = ("", "encoder.network.", "network.")
 # What passes on what it got, or only thins it out: the layer before says the same with more places.
 _PASSIVE = (
     nn.Identity,
@@ -85,8 +87,7 @@ class Subject:
         """
         name = canonical_layer(layer)
         path = self.layers.get(name, name)
-        fronts = ("", "network.", "encoder.network.")
-        found = next((front + path for front in fronts if path and front + path in self._modules), None)
+        found = next((front + path for front in _FRONTS if path and front + path in self._modules), None)
         if found is None:
             raise UnknownNameError(f"layer of {self.name}", layer, self.layers or list(self._modules)[1:])
         return found
@@ -102,7 +103,8 @@ class Subject:
     def name_of(self, path: str) -> str:
         """Return the shortest name of a dotted path."""
         names = {known: name for name, known in self.layers.items()}
-        return names.get(path, path.removeprefix("encoder.").removeprefix("network."))
+        front = next((front for front in _FRONTS if front and path.startswith(front)), "")
+        return names.get(path, path.removeprefix(front))
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Return the output for B x 3 x S x S in 0..1, with gradients where the pictures have them."""
@@ -131,6 +133,29 @@ class Subject:
         Pictures may have any size that the layers before the deepest one can take.
         """
         return self._run(pictures, layers, cut=False, output=False)[0]
+
+    def resume(self, picture: Tensor, layer: str, values: Tensor) -> Tensor:
+        """Return K x C outputs for K activations put in the place of a layer's own, which all belong to one picture.
+
+        What is before the layer is computed once and not K times, where what is behind it sees nothing of it.
+
+        Args:
+            picture: 1 x 3 x S x S in 0..1.
+            layer: a name.
+            values: K of its raw activations (:attr:`Seen.raw`).
+        """
+        module = self._modules[self.path_of(layer)]
+        for pictures in (picture, picture.expand(len(values), -1, -1, -1)):
+            hook = module.register_forward_hook(lambda *_: values)
+            try:
+                return self(pictures)
+            except RuntimeError:
+                # One picture met K activations on a way around the layer, as in a dense block.
+                if len(pictures) == len(values):
+                    raise
+            finally:
+                hook.remove()
+        raise AssertionError("unreachable")
 
     @cached_property
     def map_layers(self) -> tuple[str, ...]:

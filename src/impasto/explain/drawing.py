@@ -1,0 +1,83 @@
+"""Maps on pictures: red where something speaks for the target, blue where it speaks against."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from impasto.explain.attribution import enlarged, facts
+
+# Red and blue that people tell apart who see colours otherwise (Okabe and Ito 2008).
+_FOR, _AGAINST = np.array([213.0, 60.0, 0.0]), np.array([0.0, 90.0, 200.0])
+# What of the picture's own colour is left under a map, and how much of it the strongest colour covers.
+_COLOUR_LEFT, _COVER = 0.35, 0.75
+_INK, _MUTED, _PAPER = "#211d19", "#665e55", "#fbf9f5"
+_COLUMNS = 6
+
+
+def overlay(image: Image.Image, values: Tensor, *, signed: bool = False) -> Image.Image:
+    """Return the picture, paler, with one map h x w laid over it.
+
+    The strongest value has the full colour. Without ``signed`` only what speaks for the target is shown. A map without
+    anything to show gives the pale picture: who shows it says why (:func:`what_is_shown`).
+    """
+    pixels = np.asarray(image.convert("RGB"), dtype=np.float64)
+    grey = np.asarray(image.convert("L"), dtype=np.float64)[..., None]
+    pale = 255 - 0.85 * (255 - (_COLOUR_LEFT * pixels + (1 - _COLOUR_LEFT) * grey))
+    heat = _at_size(values, image.size)
+    top = np.abs(heat).max() if signed else heat.max()
+    if top > 0:
+        for colour, part in ((_FOR, heat), *(((_AGAINST, -heat),) if signed else ())):
+            cover = _COVER * np.clip(part / top, 0, 1)[..., None] ** 0.8
+            pale = (1 - cover) * pale + cover * colour
+    return Image.fromarray(np.clip(pale.round(), 0, 255).astype(np.uint8))
+
+
+def what_is_shown(values: Tensor) -> str:
+    """Return what must be said beside a map that has nothing to show, else ""."""
+    return {
+        "flat": "flat: the target does not depend on this layer here",
+        "negative": "nothing speaks for the target here, only against it",
+        "fine": "",
+    }[facts(values)["state"]]
+
+
+def draw_sheet(cells: Sequence[tuple[Image.Image, str]], title: str, note: str = "") -> Figure:
+    """Return a sheet of pictures with a line or two of text below each."""
+    columns = max(1, min(_COLUMNS, len(cells)))
+    rows = max(1, -(-len(cells) // columns))
+    width, height = max(5.5, 2.1 * columns), 2.55 * rows + 0.9
+    figure = Figure(figsize=(width, height), dpi=110, facecolor=_PAPER)
+    figure.text(0.02, 1 - 0.28 / height, title, fontsize=13, color=_INK, va="center", parse_math=False)
+    figure.text(0.02, 1 - 0.62 / height, note, fontsize=9, color=_MUTED, va="center", parse_math=False)
+    grid = figure.add_gridspec(
+        rows, columns, left=0.02, right=0.98, top=1 - 0.85 / height, bottom=0.02, hspace=0.32, wspace=0.06
+    )
+    for index, (image, text) in enumerate(cells):
+        axes = figure.add_subplot(grid[index // columns, index % columns])
+        axes.imshow(image, interpolation="antialiased")
+        axes.set_axis_off()
+        axes.text(
+            0, -0.03, text, transform=axes.transAxes, fontsize=8, color=_INK, va="top", wrap=True, parse_math=False
+        )
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG, the same bytes each time."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def _at_size(values: Tensor, size: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Return a map at a picture's own size; what a network sees as a square is stretched back."""
+    square = enlarged(values.unsqueeze(0).float(), max(size))[0]
+    stretched = Image.fromarray(square.numpy()).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(stretched, dtype=np.float64)
