@@ -142,13 +142,13 @@ def test_values_that_cannot_be_are_refused() -> None:
         CompareConfig(size=3)
 
 
-def test_a_sheet_has_rows_of_squares_with_captions() -> None:
+def test_a_sheet_has_rows_with_captions() -> None:
     tiles = [(Image.new("RGB", (80, 60), "red"), f"tile {index}\nsecond") for index in range(5)]
     sheet = np.asarray(captioned_sheet(tiles, 40, columns=3))
-    assert sheet.shape == (2 * (40 + 30 + 4) + 4, 3 * 44 + 4, 3)
+    assert sheet.shape == (2 * (30 + 30 + 4) + 4, 3 * 44 + 4, 3)
     assert (sheet[4:34, 4:44] == [255, 0, 0]).all()
     assert (sheet[34:74, 4:44] < 100).all(2).any(), "the caption is black on white below the picture"
-    assert (sheet[78 + 30 :, 92:] == 255).all(), "the sixth place is empty"
+    assert (sheet[68 + 30 :, 92:] == 255).all(), "the sixth place is empty"
 
 
 def test_the_command_compares_and_the_list_still_lists(program: Program, pictures: tuple[Path, Path]) -> None:

@@ -25,17 +25,17 @@ def sample_sheet(model: ManyStyles, photos: Tensor, most: int) -> Tensor:
 
 
 def captioned_sheet(tiles: Sequence[tuple[Image.Image, str]], size: int, columns: int = 4) -> Image.Image:
-    """Return pictures in rows on white, each in a square of ``size`` pixels with its caption of two lines below."""
+    """Return pictures in rows on white, longer sides ``size`` pixels, with captions of two lines below."""
     font = ImageFont.load_default(max(10, size // 20))
     margin, text = max(4, size // 40), max(10, size // 20) * 3
     across = min(columns, len(tiles))
     down = -(-len(tiles) // columns)
-    width, height = size + margin, size + text + margin
+    small = [resize_long(picture, size) for picture, _ in tiles]
+    width, height = size + margin, max(each.height for each in small) + text + margin
     sheet = Image.new("RGB", (across * width + margin, down * height + margin), "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (picture, caption) in enumerate(tiles):
+    for index, (picture, (_, caption)) in enumerate(zip(small, tiles, strict=True)):
         left, top = margin + index % columns * width, margin + index // columns * height
-        small = resize_long(picture, size)
-        sheet.paste(small, (left, top))
-        draw.multiline_text((left, top + small.height + margin // 2), caption, fill="black", font=font)
+        sheet.paste(picture, (left, top))
+        draw.multiline_text((left, top + picture.height + margin // 2), caption, fill="black", font=font)
     return sheet
