@@ -272,18 +272,26 @@ class _Studio:
         movements = torch.stack([draw_movements(config.steps, random) for random in randoms], 1)
         spectrum = start.to(self.device).requires_grad_()
         adam = torch.optim.Adam([spectrum], lr=config.step_size)
-        asleep = [True] * len(questions)
+        asleep = [False] * len(questions)
         for step in range(config.steps):
             pictures = moved(picture_of(spectrum, side), movements[step].to(self.device))
             leaks = [LEAK if step < _LEAKY_STEPS or silent else 0.0 for silent in asleep]
             with leaking(leaks):
                 maps = answers(self.looker, questions, pictures)
             adam.zero_grad()
-            torch.autograd.backward(-self._values(maps).sum())
+            torch.autograd.backward(-self._wanted(maps, asleep).sum())
             adam.step()
             asleep = (_spread(maps.detach().flatten(1)) == 0).tolist() if maps[0].numel() > 1 else [False] * len(maps)
             tell(step + 1)
         return picture_of(spectrum.detach(), side)
+
+    def _wanted(self, maps: Tensor, asleep: list[bool]) -> Tensor:
+        """Return what grows: the values, but of what sleeps the place in the middle.
+
+        While all units of a channel are off, its mean is nearly linear in the picture, and grows by no pattern.
+        """
+        middle = maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
+        return torch.where(torch.tensor(asleep, device=maps.device), middle, self._values(maps))
 
     def _values(self, maps: Tensor) -> Tensor:
         """Return what is made large, B numbers: the mean over the places, or the one in the middle."""

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Pixels of movement, turning in degrees, enlargement: of the size of those in Olah et al. 2017, whose pictures are
-# 128 pixels wide.
-JITTER = 8
+# Movement as a share of the side, turning in degrees, enlargement: of the size of those in Olah et al. 2017, who move
+# 128 pixels by 8.
+JITTER = 1 / 16
 TURN = 5.0
 ZOOM = 0.1
 
@@ -25,10 +25,9 @@ def moved(pictures: Tensor, movements: Tensor) -> Tensor:
 
     What comes in from outside is grey, as if the picture were padded.
     """
-    side = pictures.shape[3]
     turn = movements[:, 2] * math.radians(TURN)
     scale = 1 / (1 + ZOOM * movements[:, 3])
-    shift = movements[:, :2] * 2 * JITTER / side
+    shift = movements[:, :2] * 2 * JITTER  # the grid is 2 wide
     cosine, sine = turn.cos() * scale, turn.sin() * scale
     rows = torch.stack([torch.stack([cosine, -sine, shift[:, 1]], 1), torch.stack([sine, cosine, shift[:, 0]], 1)], 1)
     grid = F.affine_grid(rows.to(pictures), list(pictures.shape), align_corners=False)

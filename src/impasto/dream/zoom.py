@@ -17,7 +17,7 @@ from impasto.dream.dreaming import Dreamer, quiet_machine
 from impasto.dream.objectives import Objective
 from impasto.dream.octaves import Ascent, Kept
 from impasto.errors import UsageError
-from impasto.images import Picture, save_picture, to_image, to_tensor
+from impasto.images import Picture, match_colours, save_picture, to_image, to_tensor
 from impasto.runs import RunFolder, to_plain
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
 from impasto.style.clips import FORMATS, Clip, Shot, is_clip, require_av
@@ -147,9 +147,14 @@ def _dream_missing(
     later = replace(ascent, octaves=config.octaves, steps=config.steps)
     on_progress(Progress("zoom", len(frames), config.frames))
     for number in range(len(frames), config.frames):
-        start = enlarged(frames.picture(number - 1), config.zoom).to(first.device) if number else first
+        start = _next(frames, number, config.zoom).to(first.device) if number else first
         frames.add(number, _frame(dreamer, start, objective, later if number else ascent, number))
         on_progress(Progress("zoom", number + 1, config.frames))
+
+
+def _next(frames: _Frames, number: int, zoom: float) -> Tensor:
+    """Return the frame before, enlarged, in the colours of the first: else contrast grows from frame to frame."""
+    return match_colours(enlarged(frames.picture(number - 1), zoom), to_tensor(frames.picture(0))).clamp(0, 1)
 
 
 def _frame(dreamer: Dreamer, start: Tensor, objective: Objective, ascent: Ascent, number: int) -> Tensor:
