@@ -16,7 +16,7 @@ from impasto.embed.figure import COLOURS, MARKERS
 from impasto.embed.quality import MapQuality
 from impasto.embed.result import CollectionMap
 from impasto.files import write_text
-from impasto.report.collection_sprites import COLUMNS, Sprites, make_sprites
+from impasto.report.collection_sprites import COLUMNS, ROWS, Sprites, make_sprites
 from impasto.report.page import environment
 from impasto.report.wording import percent, plural
 from impasto.runtime import OnProgress, ignore_progress
@@ -24,6 +24,7 @@ from impasto.runtime import OnProgress, ignore_progress
 PAGE_NAME = "map.html"
 # Rows of tables; the files beside the page hold all.
 MOST_SUSPECTS, MOST_TWINS, MOST_MIXED = 48, 24, 15
+_SCRIPTS = ("collection_dots.js", "collection.js")
 # Neighbours that are shown of a picture.
 _NEIGHBOURS = 8
 MAP_NAMES = {"tsne": "t-SNE", "pca": "principal components"}
@@ -50,7 +51,8 @@ def build_collection_page(found: CollectionMap, output: Path, on_progress: OnPro
 def render_collection(found: CollectionMap, sprites: Sprites) -> str:
     """Return the page as HTML."""
     # Its hash is in the page's policy: nothing else can run there, whatever a file is called.
-    script = (files("impasto.report") / "templates" / "collection.js").read_text(encoding="utf-8")
+    folder = files("impasto.report") / "templates"
+    script = "".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     names = found.names
     return (
         environment()
@@ -143,6 +145,7 @@ def _data(found: CollectionMap, sprites: Sprites, names: list[str]) -> dict[str,
         },
         "side": sprites.side,
         "columns": min(COLUMNS, len(names)),
+        "cells": COLUMNS * ROWS,
         "sheets": sprites.sheets,
         "sizes": [length for size in sprites.sizes for length in size],
         "colours": {"light": COLOURS, "dark": _ON_DARK},

@@ -1,10 +1,9 @@
-"use strict";
 // The map: dots or thumbnails on one canvas, drawn anew only when something has changed.
 (() => {
   const data = JSON.parse(document.getElementById("collection").textContent);
   const $ = (id) => document.getElementById(id);
   const canvas = $("map"), context = canvas.getContext("2d", { alpha: false });
-  const count = data.names.length, PER_SHEET = 1024;
+  const count = data.names.length;
   // More thumbnails than this on the screen, and they are dots.
   const MOST_THUMBNAILS = 600, SMALLEST_THUMBNAIL = 22, TURN = 450;
   const dark = matchMedia("(prefers-color-scheme: dark)"), still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -15,7 +14,7 @@
   const shown = new Uint8Array(count).fill(1), lit = new Uint8Array(count).fill(1);
   const state = { map: 0, scale: 1, x: 0, y: 0, width: 1, height: 1, ratio: 1, hover: -1, pinned: -1, turning: 0, query: "", focus: -1, dim: false };
   const sheets = data.sheets.map(() => null);
-  const stamps = new Map();
+  const stampOf = makeStamps();
   let colours = {}, wanted = false, picture = null;
 
   // --- drawing -----------------------------------------------------------------------------------------------------
@@ -26,62 +25,27 @@
     const [red, green, blue] = rgb(colours.paper);
     colours.packed = new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
   };
-  // "#1f6b63" to its three numbers.
-  const rgb = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
   const rgbOf = (label) => colours.rgb[data.labelled ? label % colours.list.length : colours.list.length];
   const colourOf = (label) => (data.labelled ? colours.list[label % colours.list.length] : colours.muted);
   const shapeOf = (label) => Math.floor(label / colours.list.length) % data.shapes;
 
-  const shape = (target, kind, x, y, r) => {
-    target.beginPath();
-    if (kind === 0) target.arc(x, y, r, 0, 2 * Math.PI);
-    else if (kind === 1) target.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
-    else if (kind === 2) { target.moveTo(x, y - r * 1.15); target.lineTo(x + r * 1.1, y + r * 0.85); target.lineTo(x - r * 1.1, y + r * 0.85); target.closePath(); }
-    else { target.moveTo(x, y - r * 1.25); target.lineTo(x + r * 1.25, y); target.lineTo(x, y + r * 1.25); target.lineTo(x - r * 1.25, y); target.closePath(); }
-    target.fill();
-  };
-  // Dots are mixed into the pixels by hand: ten thousand paths or copies of a small picture take a browser without a
-  // graphics processor three frames. A stamp is the shape's opacity, drawn once for each shape and size.
-  const stampOf = (kind, radius) => {
-    const key = kind * 256 + Math.round(radius * 4);
-    let stamp = stamps.get(key);
-    if (!stamp) {
-      const small = document.createElement("canvas"), size = (small.width = small.height = Math.ceil(2.6 * radius) + 2);
-      const target = small.getContext("2d");
-      shape(target, kind, size / 2, size / 2, radius);
-      const pixels = target.getImageData(0, 0, size, size).data;
-      stamp = { size, opacity: Float32Array.from({ length: size * size }, (_, j) => pixels[4 * j + 3] / 255) };
-      stamps.set(key, stamp);
-    }
-    return stamp;
-  };
   const dots = (indices, r) => {
     if (!canvas.width || !canvas.height) return;
     if (!picture || picture.width !== canvas.width || picture.height !== canvas.height) picture = context.createImageData(canvas.width, canvas.height);
     new Uint32Array(picture.data.buffer).fill(colours.packed);
-    const w = picture.width, h = picture.height, pixels = picture.data;
     for (const pass of state.dim ? [0, 1] : [1]) {
       for (const i of indices) {
         if (state.dim && lit[i] !== pass) continue;
-        const { size, opacity } = stampOf(shapeOf(data.labels[i]), r), [red, green, blue] = rgbOf(data.labels[i]), strength = pass ? 0.85 : 0.13;
-        const left = Math.round((X[i] * state.scale + state.x) * state.ratio - size / 2), top = Math.round((Y[i] * state.scale + state.y) * state.ratio - size / 2);
-        for (let v = Math.max(0, -top); v < size && top + v < h; v++) {
-          for (let u = Math.max(0, -left); u < size && left + u < w; u++) {
-            const part = opacity[v * size + u] * strength;
-            if (!part) continue;
-            const at = 4 * ((top + v) * w + left + u);
-            pixels[at] += (red - pixels[at]) * part; pixels[at + 1] += (green - pixels[at + 1]) * part; pixels[at + 2] += (blue - pixels[at + 2]) * part;
-          }
-        }
+        mixDot(picture, stampOf(shapeOf(data.labels[i]), r), (X[i] * state.scale + state.x) * state.ratio, (Y[i] * state.scale + state.y) * state.ratio, rgbOf(data.labels[i]), pass ? 0.85 : 0.13);
       }
     }
     context.putImageData(picture, 0, 0);
   };
-  const hasThumbnail = (i) => data.sizes[2 * i] > 0 && sheets[Math.floor(i / PER_SHEET)];
+  const hasThumbnail = (i) => data.sizes[2 * i] > 0 && sheets[Math.floor(i / data.cells)];
   const thumbnail = (target, i, x, y, box) => {
-    const w = data.sizes[2 * i], h = data.sizes[2 * i + 1], cell = i % PER_SHEET, scale = box / Math.max(w, h);
+    const w = data.sizes[2 * i], h = data.sizes[2 * i + 1], cell = i % data.cells, scale = box / Math.max(w, h);
     const left = (cell % data.columns) * data.side, top = Math.floor(cell / data.columns) * data.side;
-    target.drawImage(sheets[Math.floor(i / PER_SHEET)], left, top, w, h, x - (w * scale) / 2, y - (h * scale) / 2, w * scale, h * scale);
+    target.drawImage(sheets[Math.floor(i / data.cells)], left, top, w, h, x - (w * scale) / 2, y - (h * scale) / 2, w * scale, h * scale);
   };
   const place = (i) => [X[i] * state.scale + state.x, Y[i] * state.scale + state.y];
   const inView = () => {
@@ -274,7 +238,7 @@
       mark.width = mark.height = 32;
       const target = mark.getContext("2d"), label = Number(mark.dataset.mark);
       target.fillStyle = colourOf(label);
-      shape(target, shapeOf(label), 16, 16, 10);
+      drawShape(target, shapeOf(label), 16, 16, 10);
     }
   };
   const paintThumbnails = () => { for (const each of document.querySelectorAll("[data-thumbnail]")) paint(each, Number(each.dataset.thumbnail), each.clientWidth || 160); };
