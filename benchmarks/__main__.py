@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.artefacts import artefacts
 from benchmarks.cached_heads import cached_heads
+from benchmarks.dream import dream
 from benchmarks.dream_repaint import dream_repaint
 from benchmarks.duplicates import duplicates
 from benchmarks.export import export
@@ -45,6 +46,7 @@ BENCHMARKS = (
     "few-shot",
     "cached-heads",
     "training-speed",
+    "dream",
 )
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
@@ -167,6 +169,8 @@ def main() -> None:
             presets(content, style, options.encoder, options.size, options.steps)
         if "dream-repaint" in options.which:
             dream_repaint(content, style, options.size)
+        if "dream" in options.which:
+            dream(content, options.encoder)
         if "artefacts" in options.which:
             artefacts(options.networks, content, style)
         if "networks" in options.which:
