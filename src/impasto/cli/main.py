@@ -12,6 +12,7 @@ import typer
 
 from impasto._version import __version__
 from impasto.cli import (
+    activations,
     dataset,
     demo,
     dream,
@@ -50,6 +51,7 @@ for room in (
     neurons,
     embed,
     explain,
+    activations,
     export,
     encoders,
 ):

@@ -119,6 +119,7 @@ class Explanation:
     def save(self, folder: Path) -> None:
         """Write ``pictures/``, ``maps.png``, ``maps.safetensors`` (N x h x w) and, last, ``manifest.json``."""
         cells: list[tuple[Image.Image, str]] = []
+        step = max(1, len(self.items) // _ON_SHEET)
         for number, item in enumerate(self.items):
             try:
                 image = self.picture(item)
@@ -126,7 +127,7 @@ class Explanation:
                 continue
             about = {"procedure": "explain", **item.record(), "config": to_plain(self.config), "layer": self.layer}
             save_picture(image, folder / PICTURES / f"{number:04d}-{item.sample.path.stem}.png", provenance=about)
-            if len(cells) < _ON_SHEET:
+            if number % step == 0 and len(cells) < _ON_SHEET:
                 image.thumbnail((240, 240))
                 cells.append((image, caption(item)))
         write_bytes(
@@ -139,7 +140,12 @@ class Explanation:
     def title(self) -> str:
         """What is shown, in a line."""
         where = f" at {self.layer}" if self.layer else ""
-        return f"{method_of(self.config.method).title} of {self.config.target!r}{where}, {self.subject}"
+        return f"{method_of(self.config.method).title} of {self.config.target!r}{where}, {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The network's name, of a folder the last part."""
+        return Path(self.subject).name
 
 
 def caption(item: Explained) -> str:
