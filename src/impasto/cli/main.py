@@ -22,6 +22,7 @@ from impasto.cli import (
     evaluate,
     explain,
     export,
+    missed,
     network,
     neurons,
     predict,
@@ -52,6 +53,7 @@ for room in (
     embed,
     explain,
     activations,
+    missed,
     export,
     encoders,
 ):

@@ -107,7 +107,7 @@ def draw_layers(photo: Image.Image, blocks: Sequence[tuple[str, Tensor, Sequence
         figure.text(left, top, name, fontsize=11, color=_INK, va="center", parse_math=False)
         figure.text(left, top - 0.22 / height, caption, fontsize=7.5, color=_MUTED, va="center", parse_math=False)
         side = max(1, round(len(maps) ** 0.5 + 0.499))
-        box = (left, top - 4.95 / height, 0.46, 4.6 / height)
+        box = (left, top - 4.95 / height, 0.46, 4.48 / height)
         grid = figure.add_gridspec(
             side, side, left=box[0], bottom=box[1], right=box[0] + box[2], top=box[1] + box[3], hspace=0.16, wspace=0.04
         )
