@@ -90,6 +90,7 @@ def test_purity_is_counted_and_chance_is_what_shuffled_labels_give() -> None:
     many = [str(label) for label in random.choice(3, 300, p=[0.6, 0.3, 0.1])]
     indices, _ = nearest(values, values, 10, itself=False)
     assert agreement(many, indices).mean() == pytest.approx(chance(many), abs=0.03)
+    assert chance(labels) == pytest.approx((2 * 1 + 3 * 2) / (5 * 4))
     found = mixtures(labels, near)
     assert [(item.label, item.among, item.share, item.expected) for item in found] == [
         ("a", "b", 0.75, 0.75),
