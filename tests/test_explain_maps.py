@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from captum.attr import IntegratedGradients, LayerGradCam, Occlusion
-from explain_fixtures import Pooled, Red, pictures, pooled, subject_of_network, waves
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from explain_fixtures import Pooled, Red, pictures, pooled, subject_of_network, waves
 from impasto.classify.models import R4CNN
 from impasto.errors import UnknownNameError, UsageError
 from impasto.explain.attribution import METHODS, attribute, enlarged, facts, on_grid, positive

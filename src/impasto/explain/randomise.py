@@ -80,7 +80,8 @@ def _stages(subject: Subject) -> list[list[str]]:
     # The last layer alone, then equal parts.
     rest = met[1:]
     size = max(1, -(-len(rest) // (STAGES - 1)))
-    return [met[:1], *(rest[start : start + size] for start in range(0, len(rest), size))]
+    parts = [met[:1], *(rest[start : start + size] for start in range(0, len(rest), size))]
+    return [part for part in parts if part]
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:

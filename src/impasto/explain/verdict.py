@@ -26,7 +26,7 @@ _MOVES, _LEAST_MOVES = 5, 20
 # Maps of shuffled weights must agree less than this with those of the true ones (rank correlation).
 _INDEPENDENT = 0.3
 _CASCADED = 8
-# Above this share of answers that stay when nothing can be recognised, pictures are not what is answered.
+# From this share of answers that stay when nothing can be recognised, and are all one, nothing was listened to.
 _DEAF, _FEWEST_TO_BE_DEAF = 0.95, 8
 # Saliency on the border is named from this ratio to its area.
 _DRAWN = 1.2
@@ -196,6 +196,8 @@ def _undecided(beaten: int, moves: int) -> bool | None:
 
 
 def _depends(stages: Sequence[Stage]) -> Check:
+    if not stages:
+        return Check("depends on the weights", None, "the network has no weights that could be shuffled")
     last = stages[-1].correlation
     text = (
         f"with all weights shuffled the maps agree by {last:.2f} (rank correlation), with those of the logits' layer "
@@ -205,12 +207,15 @@ def _depends(stages: Sequence[Stage]) -> Check:
 
 
 def _listens(answers: Tensor, veiled_answers: Tensor) -> Check:
+    """Fail a network that says the same of everything, also of pictures in which nothing can be recognised.
+
+    Answers that stay and differ are made from colours alone, which is no fault of the maps.
+    """
     same = Proportion(int((answers == veiled_answers).sum()), len(answers))
-    text = f"the answer stays for {same.k} of {same.n} pictures when nothing in them can be recognised"
-    deaf = same.value >= _DEAF
-    return Check(
-        "answers what is shown", not deaf if same.n >= _FEWEST_TO_BE_DEAF else True if not deaf else None, text
-    )
+    text = f"the answer stays for {same.k} of {same.n} pictures when nothing but colours in their places is left"
+    deaf = same.value >= _DEAF and len(answers.unique()) == 1
+    text += ", and it is the same for all of them" if deaf else ""
+    return Check("answers what is shown", None if deaf and same.n < _FEWEST_TO_BE_DEAF else not deaf, text)
 
 
 def _knows(answers: Sequence[int], labels: Sequence[int], classes: int) -> Check:
