@@ -152,7 +152,8 @@ def _show_map(found: CollectionMap) -> None:
         ]
         print_table([f"label may be wrong ({len(found.suspects)})", "label", "probe", "neighbours"], rows)
     if found.twins:
-        remark(f"{len(found.twins)} pairs of equal or nearly equal pictures: duplicates.csv", hidden=False)
+        pairs = "1 pair" if len(found.twins) == 1 else f"{len(found.twins)} pairs"
+        remark(f"{pairs} of equal or nearly equal pictures: duplicates.csv", hidden=False)
 
 
 def _show_neighbours(found: CollectionMap, near: list[Neighbour]) -> None:
