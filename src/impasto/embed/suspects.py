@@ -83,7 +83,8 @@ def judge_labels(features: Tensor, labels: Sequence[str], groups: Sequence[str],
 
     The rule of confident learning (Northcutt et al. 2021: the probability of the other class is at least the mean
     that its own pictures have) was tried and finds fewer: by its making about half of what is as clear as the rest.
-    Of 20 labels exchanged among 950 paintings of four classes it found 16, this one 19, each with 8 others (means of draws).
+    Of 20 labels exchanged among 950 paintings of four classes it found 16 and this one 19, each with 8 others (means of
+    several draws).
 
     Args:
         features: N x D.
