@@ -335,7 +335,9 @@ def test_a_zoom_is_a_gif_and_goes_on_where_it_stopped(photo: Path, tmp_path: Pat
     assert (part.frames, part.interrupted) == (2, True)
     with Image.open(part.path) as clip:
         assert clip.n_frames == 2
-    rest = dream_zoom(dreamer(), picture, tmp_path / "part.gif", settings)
+    seen: list[Progress] = []
+    rest = dream_zoom(dreamer(), picture, tmp_path / "part.gif", settings, seen.append)
+    assert [each.step for each in seen if each.stage == "zoom"] == [2, 3, 4]
     assert (rest.frames, rest.dreamed) == (4, 2)
     assert (tmp_path / "part.gif").read_bytes() == (tmp_path / "whole.gif").read_bytes()
 
