@@ -211,3 +211,16 @@ def test_names_are_escaped(program: Program, run: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "red").save(path)
     assert program("explain", run, path, "-o", "x", "--check", "0", "--quiet").code == 0
     assert "<img src=x" not in (tmp_path / "x" / "explanation.html").read_text()
+
+
+def test_the_report_shows_what_was_looked_at(program: Program, data: Path, run: Path) -> None:
+    from impasto.report.looks import read_looked_at
+
+    assert program("explain", run, data / "validation", "--check", "2", "--quiet").code == 0
+    assert program("activations", run, next((data / "validation").rglob("*.png")), "--quiet").code == 0
+    looks = read_looked_at(run)
+    assert [look.title for look in looks] == ["What it looks at", "What its layers make of a picture"]
+    assert looks[0].words == json.loads((run / "explained" / "manifest.json").read_text())["verdict"]["words"]
+    assert all(look.image.startswith("data:image/webp") for look in looks)
+    (run / "explained" / "maps.png").write_bytes(b"")
+    assert [look.title for look in read_looked_at(run)] == ["What its layers make of a picture"]

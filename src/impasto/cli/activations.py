@@ -9,7 +9,7 @@ import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Seed, Weights, print_json, print_table, progress_bar, remark
 from impasto.cli.explain import Network, PictureNames
-from impasto.cli.models import report_skipped
+from impasto.cli.models import folder_for, report_skipped
 from impasto.cli.pictures import named_pictures
 from impasto.errors import UsageError
 
@@ -45,12 +45,13 @@ def activations(
 
     config = ActivationsConfig(tuple(layer or ()), channels, _numbers(channel))
     subject = load_subject(network, device=device, weights=weights, seed=seed)
+    folder = output or folder_for(network, "activations")
     with progress_bar(quiet or as_json) as on_progress:
         found = show_activations(
-            subject, list(named_pictures(pictures)), config, output=output, on_progress=on_progress
+            subject, list(named_pictures(pictures)), config, output=folder, on_progress=on_progress
         )
     if as_json:
-        print_json({"folder": output, **found.record()})
+        print_json({"folder": folder, **found.record()})
         return
     report_skipped(found.skipped, quiet)
     rows = [view.row() for view in found.layers]
@@ -70,8 +71,8 @@ def activations(
             for row in rows
         ],
     )
-    remark(f"{output / 'activations.safetensors'}, {output / 'layers.csv'}", hidden=quiet)
-    typer.echo(str(output / "activations.png"))
+    remark(f"{folder / 'activations.safetensors'}, {folder / 'layers.csv'}", hidden=quiet)
+    typer.echo(str(folder / "activations.png"))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

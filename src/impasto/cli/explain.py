@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Seed, Weights, out, print_json, print_table, progress_bar, remark
-from impasto.cli.models import report_skipped
+from impasto.cli.models import folder_for, report_skipped
 from impasto.cli.pictures import labelled_pictures
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def explain(
     pictures: PictureNames,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for pictures, arrays and page.", show_default="explained"),
+        typer.Option("--output", "-o", help="Folder for pictures, arrays and page.", show_default="RUN/explained"),
     ] = None,
     method: Annotated[
         str, typer.Option(help="grad-cam, grad-cam++, ablation-cam, integrated-gradients or occlusion.")
@@ -65,7 +65,7 @@ def explain(
     from impasto.report.explanation import build_explanation_page
     from impasto.subjects import load_subject
 
-    folder = output or Path("explained")
+    folder = output or folder_for(network, "explained")
     config = ExplainConfig(method, target, layer, check, batch_size, seed)
     subject = load_subject(network, device=device, weights=weights, seed=seed)
     with progress_bar(quiet or as_json) as on_progress:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Weights, out, print_json, print_table, progress_bar
-from impasto.cli.models import Data, Run
+from impasto.cli.models import Data, Run, folder_for
 
 # Rows that are printed; missed.csv has all.
 _SHOWN = 20
@@ -23,7 +23,10 @@ def missed(
     run: Run,
     data: Data,
     split: Annotated[str, typer.Option(help="train, validation, test, or all pictures.")] = "test",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for page and tables.")] = Path("missed"),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for page and tables.", show_default="RUN/missed"),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="grad-cam, grad-cam++, ablation-cam, integrated-gradients or occlusion.")
     ] = "grad-cam",
@@ -36,11 +39,12 @@ def missed(
     from impasto.explain.missed import show_missed
     from impasto.report.missed import build_missed_page
 
+    folder = output or folder_for(run, "missed")
     with progress_bar(quiet or as_json) as on_progress:
         found = show_missed(
-            run, data, split, method=method, output=output, device=device, weights=weights, on_progress=on_progress
+            run, data, split, method=method, output=folder, device=device, weights=weights, on_progress=on_progress
         )
-    page = build_missed_page(found, output / "missed.html", method)
+    page = build_missed_page(found, folder / "missed.html", method)
     if as_json:
         print_json({"page": page, **found.record()})
         return

@@ -28,6 +28,11 @@ Views = Annotated[
 ]
 
 
+def folder_for(network: str | Path, name: str) -> Path:
+    """Return where results about a network go: into the folder of a model, else into one of that name."""
+    return Path(network) / name if Path(network).is_dir() else Path(name)
+
+
 def report_skipped(skipped: Iterable[tuple[str, str]], quiet: bool) -> None:
     """Name the pictures that were left out, with reasons."""
     for path, reason in skipped:

@@ -111,7 +111,7 @@ class Explanation:
             "layer": self.layer,
             "config": to_plain(self.config),
             "verdict": self.verdict and self.verdict.record(),
-            "shortcuts": [vars(item) for item in self.shortcuts],
+            "shortcuts": [{**vars(item), "words": item.words} for item in self.shortcuts],
             "pictures": [item.record() for item in self.items],
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
         }

@@ -213,7 +213,7 @@ def _listens(answers: Tensor, veiled_answers: Tensor) -> Check:
     """
     same = Proportion(int((answers == veiled_answers).sum()), len(answers))
     text = f"the answer stays for {same.k} of {same.n} pictures when nothing but colours in their places is left"
-    deaf = same.value >= _DEAF and len(answers.unique()) == 1
+    deaf = same.value >= _DEAF and len(set(answers.tolist())) == 1
     text += ", and it is the same for all of them" if deaf else ""
     return Check("answers what is shown", None if deaf and same.n < _FEWEST_TO_BE_DEAF else not deaf, text)
 

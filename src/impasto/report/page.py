@@ -17,6 +17,7 @@ from impasto.report.collect import read_dataset_record, read_run_records
 from impasto.report.commands import commands
 from impasto.report.figures import Bar, draw_curve, draw_intervals, to_svg
 from impasto.report.limits import limits
+from impasto.report.looks import LookedAt, read_looked_at
 from impasto.report.notes import dataset_notes, elsewhere_notes, run_notes
 from impasto.report.records import DatasetRecord, Prediction, RunRecord
 from impasto.report.sheet import MAX_PHOTOS, MAX_STYLES, contact_sheet
@@ -52,6 +53,7 @@ class ModelView:
     accuracy: Markup
     right: tuple[Shown, ...]
     wrong: tuple[Shown, ...]
+    looks: tuple[LookedAt, ...]
 
 
 def build_report(
@@ -89,8 +91,8 @@ def build_report(
     thumbnails = Thumbnails(_SIDE, limit=min(_LARGEST_PICTURE, _PICTURE_BYTES // n_pictures))
     sheet = contact_sheet(data, thumbnails, sources or data.source_folders())
     models = []
-    for position, run in enumerate(records):
-        models.append(_model_view(run, f"m{position}", data, thumbnails))
+    for position, (run, folder) in enumerate(zip(records, runs, strict=True)):
+        models.append(_model_view(run, f"m{position}", data, thumbnails, read_looked_at(folder)))
         on_progress(Progress("report", position + 2, total, message=run.name))
     ranked = ranking(records)
     html = (
@@ -119,7 +121,9 @@ def build_report(
     return output
 
 
-def _model_view(run: RunRecord, key: str, data: DatasetRecord, thumbnails: Thumbnails) -> ModelView:
+def _model_view(
+    run: RunRecord, key: str, data: DatasetRecord, thumbnails: Thumbnails, looks: tuple[LookedAt, ...]
+) -> ModelView:
     # Ties in probability fall to the path, so the page does not depend on the order of the table.
     confident = sorted(run.predictions, key=lambda item: (-item.probability, item.path))
     right = [item for item in confident if item.correct][:MOST_CONFIDENT]
@@ -132,6 +136,7 @@ def _model_view(run: RunRecord, key: str, data: DatasetRecord, thumbnails: Thumb
         accuracy=_curve(run, "accuracy", key),
         right=tuple(_shown(item, data, thumbnails) for item in right),
         wrong=tuple(_shown(item, data, thumbnails) for item in wrong),
+        looks=looks,
     )
 
 
