@@ -7,7 +7,8 @@ PosixPath('dream.png')
 
 from impasto.dream.config import DreamConfig
 from impasto.dream.dreaming import Dreamer, DreamResult, dream
-from impasto.dream.neurons import Answer, NeuronsConfig, NeuronsResult, see_neurons
+from impasto.dream.neurons import see_neurons
+from impasto.dream.records import Answer, NeuronsConfig, NeuronsResult
 from impasto.dream.zoom import ZoomConfig, ZoomResult, dream_zoom
 
 __all__ = [
