@@ -22,9 +22,10 @@ def register(app: typer.Typer) -> None:
 def activations(
     network: Network,
     pictures: PictureNames,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for figure, arrays and table.")] = Path(
-        "activations"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for figure, arrays and table.", show_default="RUN/activations"),
+    ] = None,
     layer: Annotated[
         list[str] | None, typer.Option(help="A layer; several times for several.", show_default="four, first to last")
     ] = None,
