@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.artefacts import artefacts
+from benchmarks.attribution import attribution
 from benchmarks.cached_heads import cached_heads
 from benchmarks.dream import dream
 from benchmarks.dream_repaint import dream_repaint
@@ -47,6 +48,7 @@ BENCHMARKS = (
     "cached-heads",
     "training-speed",
     "dream",
+    "attribution",
 )
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
@@ -160,6 +162,8 @@ def main() -> None:
         cached_heads(options.folder)
     if "training-speed" in options.which and options.folder:
         training_speed(options.folder, options.keras)
+    if "attribution" in options.which and options.folder:
+        attribution(options.folder)
     if "duplicates" in options.which:
         duplicates()
     with tempfile.TemporaryDirectory() as folder:
