@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from impasto.classify.models import R4CNN
 from impasto.data.load.pictures import Preprocessing
 from impasto.errors import PictureSizeError, UnknownNameError, UsageError
-from impasto.subjects import Subject, is_spatial, load_subject, spatial
+from impasto.subjects import Layout, Subject, is_spatial, load_subject, spatial
 
 
 def _subject(network: nn.Module, size: int = 32, classes: int = 3) -> Subject:
@@ -173,3 +173,33 @@ def test_real_weights_name_a_goldfish(shared: Path, monkeypatch: pytest.MonkeyPa
     path = sorted((shared / "data" / "photos").iterdir())[1]
     picture = subject.preprocessing(open_picture(path).image).unsqueeze(0) / 255
     assert subject.classes[int(subject(picture).argmax())] == "goldfish"
+
+
+class _Oblong(nn.Module):
+    """Two layers whose shapes tell nothing of an oblong picture: 32 channels in front, and 4 at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 32, 1)
+        self.last = nn.Linear(32, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.first(x).permute(0, 2, 3, 1)).mean((1, 2))
+        return out
+
+
+def test_the_layout_of_a_layer_does_not_depend_on_the_picture() -> None:
+    """Of 32 x 48 pixels the first layer gives 32 x 32 x 48 numbers, which may as well be 48 channels at the end."""
+    subject = _subject(_Oblong())
+    picture = torch.rand(1, 3, 32, 48)
+    seen = subject.watch(picture, ["first", "last"])
+    assert torch.equal(seen.maps["first"], subject.network.first(picture))
+    assert seen.maps["last"].shape == (1, 4, 32, 48)
+    assert subject.watch(picture[..., :32], ["first"]).maps["first"].shape == (1, 32, 32, 32)
+    assert subject.layouts(["first", "last"]) == {"first": Layout("first", 32), "last": Layout("last", 4)}
+
+
+def test_a_layer_without_places_has_no_layout_and_no_map() -> None:
+    subject = _subject(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)))
+    assert subject.layouts(["1"]) == {"1": None}
+    assert set(subject.watch(torch.rand(1, 3, 32, 48), ["0", "1"]).maps) == {"0"}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import UsageError
-from impasto.subjects import Subject, is_spatial, spatial
+from impasto.subjects import Layout, Subject, spatial
 
 # A network that takes this many pixels more on one side and half of it on the other takes any size.
 _MORE = 64
@@ -29,20 +29,18 @@ class Looker:
 
     def __init__(self, subject: Subject, layers: Iterable[str] = (), dtype: torch.dtype = torch.float32) -> None:
         self.subject, self.layers, self.dtype = subject, tuple(layers), dtype
-        with torch.no_grad():
-            probe = self._raw(torch.full((1, 3, subject.size, subject.size), 0.5)) if self.layers else {}
-        for layer, value in probe.items():
-            if not is_spatial(value):
+        self.layouts: dict[str, Layout] = {}
+        for layer, layout in subject.layouts(self.layers).items():
+            if layout is None:
                 raise UsageError(f"{layer} of {subject.name} has no map.", "Choose a layer before it.")
-        self.channels = {layer: spatial(value).shape[1] for layer, value in probe.items()}
-        # Told from a square picture: of another one, 96 x 96 x 128 numbers may be either.
-        self._last = {
-            layer for layer, value in probe.items() if value.ndim == 4 and spatial(value).shape != value.shape
-        }
+            self.layouts[layer] = layout
+        self.channels = {layer: layout.channels for layer, layout in self.layouts.items()}
 
     def maps(self, pictures: Tensor) -> dict[str, Tensor]:
         """Return B x C x h x w of each layer for pictures B x 3 x H x W in 0..1; nothing deeper is computed."""
-        return {layer: self._map(layer, value).float() for layer, value in self._raw(pictures).items()}
+        with self._precision():
+            raw = self.subject.activations(pictures, self.layers)
+        return {layer: spatial(value, self.layouts[layer]).float() for layer, value in raw.items()}
 
     def logits(self, pictures: Tensor) -> Tensor:
         """Return B x C logits."""
@@ -60,15 +58,6 @@ class Looker:
         except (RuntimeError, AssertionError, ValueError):
             return True
         return False
-
-    def _raw(self, pictures: Tensor) -> dict[str, Tensor]:
-        with self._precision():
-            return self.subject.activations(pictures, self.layers)
-
-    def _map(self, layer: str, value: Tensor) -> Tensor:
-        if value.ndim == 4:
-            return value.permute(0, 3, 1, 2) if layer in self._last else value
-        return spatial(value)
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.subject.device.type, self.dtype, enabled=self.dtype != torch.float32)

@@ -8,7 +8,7 @@
 """
 
 from impasto.subjects.load import load_subject
-from impasto.subjects.maps import is_spatial, spatial
+from impasto.subjects.maps import Layout, is_spatial, spatial
 from impasto.subjects.subject import Seen, Subject
 
-__all__ = ["Seen", "Subject", "is_spatial", "load_subject", "spatial"]
+__all__ = ["Layout", "Seen", "Subject", "is_spatial", "load_subject", "spatial"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from impasto.data.load.pictures import Preprocessing
 from impasto.encoders.encoder import canonical_layer
 from impasto.errors import PictureSizeError, UnknownNameError, UsageError
-from impasto.subjects.maps import is_spatial, spatial
+from impasto.subjects.maps import Layout, is_spatial, layout_of, spatial
 
 # A picture with shorter sides may be too small for the deepest layers (pixels).
 _SAFE_SIDE = 80
@@ -125,7 +125,10 @@ class Subject:
         """
         raw, output = self._run(pictures, layers, cut=cut, output=True)
         assert output is not None
-        return Seen(output, {name: spatial(value) for name, value in raw.items() if is_spatial(value)}, raw)
+        if pictures.shape[2] == pictures.shape[3]:  # they tell the layout themselves
+            return Seen(output, {name: spatial(value) for name, value in raw.items() if is_spatial(value)}, raw)
+        layouts = self.layouts(raw)
+        return Seen(output, {name: spatial(raw[name], layout) for name, layout in layouts.items() if layout}, raw)
 
     def activations(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the raw activations of layers for pictures B x 3 x H x W; nothing behind the deepest is computed.
@@ -133,6 +136,20 @@ class Subject:
         Pictures may have any size that the layers before the deepest one can take.
         """
         return self._run(pictures, layers, cut=False, output=False)[0]
+
+    def layouts(self, layers: Iterable[str]) -> dict[str, Layout | None]:
+        """Return how layers lay out their activations, None for those without places: learned once from a square.
+
+        Raises:
+            UnknownNameError: no such layer.
+        """
+        names = list(layers)
+        unknown = [name for name in names if name not in self._known_layouts]
+        if unknown:
+            with torch.no_grad():
+                probe = self.activations(torch.full((1, 3, self.size, self.size), 0.5), unknown)
+            self._known_layouts.update({name: layout_of(value) for name, value in probe.items()})
+        return {name: self._known_layouts[name] for name in names}
 
     def resume(self, picture: Tensor, layer: str, values: Tensor) -> Tensor:
         """Return K x C outputs for K activations put in the place of a layer's own, which all belong to one picture.
@@ -260,6 +277,10 @@ class Subject:
 
     def _placed(self, pictures: Tensor) -> Tensor:
         return pictures.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    @cached_property
+    def _known_layouts(self) -> dict[str, Layout | None]:
+        return {}
 
     @cached_property
     def _modules(self) -> dict[str, nn.Module]:
