@@ -281,3 +281,10 @@ def test_the_examples_in_the_docstrings() -> None:
     outcome = doctest.testmod(runs)
     assert outcome.attempted >= 1
     assert outcome.failed == 0
+
+
+def test_names_that_are_no_utf8_come_back_from_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    write_json(tmp_path / "a.json", {"path": Path(name)})
+    assert read_json(tmp_path / "a.json") == {"path": name}
+    assert digest(name) != digest("caf?.png")

@@ -40,6 +40,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_place(path: Path) -> None:
+    """Refuse, before work is done for it, a path where no file can be written; nothing is made.
+
+    Raises:
+        UsageError: a folder has its name, or what should be its folder is a file or may not be changed.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder.", "Choose another output path.")
+    parent = next(place for place in path.absolute().parents if os.path.lexists(place))
+    if not parent.is_dir():
+        raise UsageError(f"{parent} is no folder.", "Choose another output path.")
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"{parent} cannot be written to.", "Choose another output path.")
+
+
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a whole file or nothing."""
     with atomic_path(path) as temporary:
@@ -47,8 +62,11 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file or nothing."""
-    write_bytes(path, text.encode())
+    """Write a whole UTF-8 file or nothing.
+
+    Bytes of a file name that are no UTF-8 become ``\\udcff`` and the like, from which JSON reads the same name back.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def file_digest(path: Path) -> str:

@@ -69,7 +69,8 @@ def remark(text: str, *, hidden: bool) -> None:
 
 def print_json(value: Any) -> None:
     """Print ``value`` (dataclasses and paths are understood) as JSON on standard output."""
-    typer.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False))
+    text = json.dumps(to_plain(value), indent=2, ensure_ascii=False)
+    typer.echo(text.encode(errors="backslashreplace").decode())  # file names may be no UTF-8
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
@@ -78,5 +79,5 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     for column in columns:
         table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell.encode(errors="replace").decode()) for cell in row))
     out.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,7 +55,7 @@ def draw_sheet(cells: Sequence[tuple[Image.Image, str]], title: str, note: str =
     rows = max(1, -(-len(cells) // columns))
     width, height = max(5.5, 2.1 * columns), 2.6 * rows + 0.9
     figure = Figure(figsize=(width, height), dpi=110, facecolor=_PAPER)
-    figure.text(0.02, 1 - 0.28 / height, title, fontsize=13, color=_INK, va="center", parse_math=False)
+    figure.text(0.02, 1 - 0.28 / height, _drawable(title), fontsize=13, color=_INK, va="center", parse_math=False)
     figure.text(0.02, 1 - 0.62 / height, note, fontsize=9, color=_MUTED, va="center", parse_math=False)
     grid = figure.add_gridspec(
         rows, columns, left=0.02, right=0.98, top=1 - 0.85 / height, bottom=0.02, hspace=0.22, wspace=0.06
@@ -73,8 +74,16 @@ def draw_sheet(cells: Sequence[tuple[Image.Image, str]], title: str, note: str =
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG, the same bytes each time."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        # Names in any script; where matplotlib's font lacks one, boxes stand for it.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
+
+
+def _drawable(text: str) -> str:
+    """Return text with a question mark for bytes of a file name that are no UTF-8, which matplotlib does not take."""
+    return text.encode(errors="replace").decode()
 
 
 def _at_size(values: Tensor, size: tuple[int, int]) -> npt.NDArray[np.float64]:
@@ -97,7 +106,7 @@ def draw_layers(photo: Image.Image, blocks: Sequence[tuple[str, Tensor, Sequence
     rows = -(-len(blocks) // across)
     figure = Figure(figsize=(11, 1.9 + 5.2 * rows), dpi=110, facecolor=_PAPER)
     height = 1.9 + 5.2 * rows
-    figure.text(0.02, 1 - 0.3 / height, title, fontsize=13, color=_INK, va="center", parse_math=False)
+    figure.text(0.02, 1 - 0.3 / height, _drawable(title), fontsize=13, color=_INK, va="center", parse_math=False)
     axes = figure.add_axes((0.02, 1 - 1.75 / height, 0.16, 1.25 / height))
     axes.imshow(photo)
     axes.set_axis_off()
