@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from torch import nn
 from classify_fixtures import paint_splits
 from cli_fixtures import Program
 from explain_fixtures import pooled, subject_of_network
-from impasto.classify import TrainConfig, train
+from impasto.classify import Classifier, TrainConfig, train
 from impasto.data.dataset import Sample
 from impasto.errors import DataError, UnknownNameError, UsageError
 from impasto.explain import ExplainConfig, explain
 from impasto.explain.activations import ActivationsConfig, show_activations, spread_layers, varied_channels
+from impasto.explain.attribution import attribute
 from impasto.explain.drawing import overlay, what_is_shown
+from impasto.explain.missed import show_missed
 from impasto.explain.receptive import receptive_field
+from impasto.explain.targets import parse_target
 from impasto.images import provenance
 from impasto.subjects import load_subject
 
@@ -224,3 +228,70 @@ def test_the_report_shows_what_was_looked_at(program: Program, data: Path, run: 
     assert all(look.image.startswith("data:image/webp") for look in looks)
     (run / "explained" / "maps.png").write_bytes(b"")
     assert [look.title for look in read_looked_at(run)] == ["What its layers make of a picture"]
+
+
+def test_nothing_of_a_former_explanation_stays(program: Program, run: Path, data: Path, tmp_path: Path) -> None:
+    pictures = sorted((data / "validation").rglob("*.png"))
+    assert program("explain", run, *pictures[:3], "-o", "x", "--check", "0", "--quiet").code == 0
+    assert program("explain", run, pictures[4], "-o", "x", "--check", "0", "--quiet").code == 0
+    assert [path.name for path in (tmp_path / "x" / "pictures").iterdir()] == [f"0000-{pictures[4].stem}.png"]
+
+
+@pytest.mark.parametrize("command", ["explain", "activations"])
+def test_folders_with_something_else_are_left_alone(program: Program, run: Path, data: Path, command: str) -> None:
+    """A model's manifest would be written over, and the maps would be explained by the next call."""
+    before = (run / "manifest.json").read_bytes()
+    for folder in (run, data / "validation" / "blue"):
+        done = program(command, run, data / "validation" / "blue", "-o", folder, "--quiet")
+        assert (done.code, "Choose another output folder" in done.err) == (2, True)
+    assert (run / "manifest.json").read_bytes() == before
+    Path("file").write_text("")
+    done = program(command, run, data / "validation" / "blue", "-o", "file/x", "--quiet")
+    assert (done.code, "is no folder" in done.err) == (2, True)
+
+
+def test_names_as_long_as_can_be_and_in_no_utf8(program: Program, run: Path, tmp_path: Path) -> None:
+    long, strange = (
+        tmp_path / ("x" * 250 + ".png"),
+        Path(os.fsdecode(os.fsencode(tmp_path) + "/絵".encode() + b"\xe9.png")),
+    )
+    try:
+        for path in (long, strange):
+            Image.new("RGB", (64, 64), "red").save(path)
+    except OSError:
+        pytest.skip("this file system does not take such names")
+    done = program("explain", run, long, strange, "-o", "x", "--check", "0", "--quiet")
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "x" / "pictures").iterdir())) == 2
+    told = json.loads(program("explain", run, strange, "-o", "x", "--check", "0", "--json").out)
+    assert Path(told["pictures"][0]["path"]) == strange
+    assert program("activations", run, strange, "-o", "y", "--quiet").code == 0
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "ablation-cam"])
+def test_a_layer_without_places_is_refused(method: str) -> None:
+    goal = parse_target("a", "abc").bind(torch.zeros(1, 3), [-1])
+    with pytest.raises(UsageError, match="fc has no places"):
+        attribute(pooled(), torch.rand(1, 3, 16, 16), goal, method, "fc")
+
+
+def test_probabilities_are_those_of_the_classifier(data: Path, run: Path) -> None:
+    """A calibrated classifier divides its logits by a temperature, wherever it is asked."""
+    subject, pictures = load_subject(run), sorted((data / "validation").rglob("*.png"))
+    assert subject.temperature != 1
+    explained = explain(subject, pictures, ExplainConfig(check=0)).items
+    told = Classifier.load(run).predict(pictures)
+    assert [each.probability for each in explained] == pytest.approx([each.probability for each in told], abs=1e-6)
+
+
+def test_a_missed_training_picture_is_not_near_itself(run: Path, data: Path) -> None:
+    missed = show_missed(run, data, "train").missed
+    assert missed
+    assert all(near.sample.path != each.item.sample.path for each in missed for near in each.near)
+    assert {len(each.near) for each in missed} == {5}
+
+
+def test_ensembles_are_refused_before_the_work(program: Program, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model": "ensemble"}')
+    done = program("missed", tmp_path, data)
+    assert (done.code, "members/0" in done.err) == (2, True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Seed, Weights, print_json, print_table, progress_bar, remark
-from impasto.cli.explain import Network, PictureNames
+from impasto.cli.explain import PictureNames
 from impasto.cli.models import folder_for, report_skipped
 from impasto.cli.pictures import named_pictures
 from impasto.errors import UsageError
@@ -20,7 +20,13 @@ def register(app: typer.Typer) -> None:
 
 
 def activations(
-    network: Network,
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="Folder that `impasto train` wrote, torchvision:<name>, timm:<name>, or a name of `impasto encoders`.",
+        ),
+    ],
     pictures: PictureNames,
     output: Annotated[
         Path | None,

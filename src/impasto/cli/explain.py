@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 Network = Annotated[
     str,
-    typer.Argument(
-        metavar="NETWORK", help="Folder that `impasto train` wrote, torchvision:<name>, timm:<name>, or an encoder."
-    ),
+    typer.Argument(metavar="NETWORK", help="Folder that `impasto train` wrote, torchvision:<name> or timm:<name>."),
 ]
 PictureNames = Annotated[
     list[str],
@@ -51,7 +49,7 @@ def explain(
     layer: Annotated[
         str, typer.Option(help="Whose places are shown.", show_default="the deepest that has places")
     ] = "",
-    check: Annotated[int, typer.Option(min=0, help="Pictures that the verdict is made from; 0 for no verdict.")] = 24,
+    check: Annotated[int, typer.Option(min=0, help="Pictures that the verdict is made from; 0 for no verdict.")] = 16,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are looked at together.")] = 16,
     weights: Weights = None,
     device: Device = "auto",
@@ -62,6 +60,7 @@ def explain(
     """Show where in pictures a network finds what it answers, with a verdict on whether that can be believed."""
     from impasto.explain import ExplainConfig
     from impasto.explain import explain as look
+    from impasto.explain.explaining import PAGE_NAME
     from impasto.report.explanation import build_explanation_page
     from impasto.subjects import load_subject
 
@@ -70,7 +69,7 @@ def explain(
     subject = load_subject(network, device=device, weights=weights, seed=seed)
     with progress_bar(quiet or as_json) as on_progress:
         result = look(subject, labelled_pictures(pictures), config, output=folder, on_progress=on_progress)
-    page = build_explanation_page(result, folder / "explanation.html")
+    page = build_explanation_page(result, folder / PAGE_NAME)
     if as_json:
         print_json({"folder": folder, "page": page, **result.record()})
         return

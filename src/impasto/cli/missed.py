@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Weights, out, print_json, print_table, progress_bar
-from impasto.cli.models import Data, Run, folder_for
+from impasto.cli.models import Data, folder_for
 
 # Rows that are printed; missed.csv has all.
 _SHOWN = 20
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def missed(
-    run: Run,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `impasto train` wrote.")],
     data: Data,
     split: Annotated[str, typer.Option(help="train, validation, test, or all pictures.")] = "test",
     output: Annotated[

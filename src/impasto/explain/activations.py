@@ -16,6 +16,7 @@ from torch import Tensor
 from impasto._version import __version__
 from impasto.errors import DataError, UsageError
 from impasto.explain.drawing import draw_layers, to_png
+from impasto.explain.folder import check_folder, remove_former
 from impasto.explain.reading import as_samples, read_looks
 from impasto.explain.receptive import ReceptiveField, receptive_field
 from impasto.files import write_bytes
@@ -25,6 +26,7 @@ from impasto.runtime import OnProgress, Progress, held_memory, ignore_progress
 from impasto.subjects import Subject
 
 FIGURE_NAME, ARRAYS_NAME, TABLE_NAME = "activations.png", "activations.safetensors", "layers.csv"
+_FILES = (FIGURE_NAME, ARRAYS_NAME, TABLE_NAME)
 # R4 shows four layers.
 _LAYERS = 4
 # Below this share of a channel's largest value a place is called quiet.
@@ -126,6 +128,7 @@ class Activations:
 
     def save(self, folder: Path) -> None:
         """Write ``activations.png``, ``activations.safetensors`` (k x h x w a layer), ``layers.csv``, manifest last."""
+        remove_former(folder, _FILES)
         photo = open_picture(Path(self.pictures[0][0])).image
         write_bytes(folder / FIGURE_NAME, to_png(self.figure(photo)))
         write_bytes(folder / ARRAYS_NAME, save({view.name: view.maps.contiguous() for view in self.layers}))
@@ -172,6 +175,8 @@ def show_activations(
         DataError: no picture can be read.
     """
     config = config or ActivationsConfig()
+    if output is not None:
+        check_folder(output, _FILES)
     names = config.layers or spread_layers(subject)
     with held_memory(), torch.no_grad():
         look = next(iter(read_looks(subject, as_samples(pictures)[:32], 32)))

@@ -18,6 +18,7 @@ from impasto.errors import DataError, PictureError
 from impasto.explain.attribution import attribute, facts, method_of
 from impasto.explain.config import ExplainConfig
 from impasto.explain.drawing import draw_sheet, overlay, to_png, what_is_shown
+from impasto.explain.folder import check_folder, remove_former, short_stem
 from impasto.explain.reading import Look, as_samples, read_looks, require_classes
 from impasto.explain.shortcuts import Shortcut, find_shortcuts
 from impasto.explain.targets import LABEL, PREDICTED, Target, parse_target
@@ -29,6 +30,8 @@ from impasto.runtime import OnProgress, Progress, held_memory, ignore_progress
 from impasto.subjects import Subject
 
 MAPS_NAME, SHEET_NAME, PICTURES = "maps.safetensors", "maps.png", "pictures"
+# Written by ``impasto.report.explanation``.
+PAGE_NAME = "explanation.html"
 # Longer side of the pictures that are written, and how many are on the sheet.
 _SIDE, _ON_SHEET = 512, 24
 
@@ -40,7 +43,7 @@ class Explained:
     Attributes:
         sample: file and label ("" for none).
         sha256: of the file.
-        answer, probability: the network's.
+        answer, probability: the network's, calibrated where it is.
         value: of the target.
         values: h x w map with its signs.
     """
@@ -117,7 +120,11 @@ class Explanation:
         }
 
     def save(self, folder: Path) -> None:
-        """Write ``pictures/``, ``maps.png``, ``maps.safetensors`` (N x h x w) and, last, ``manifest.json``."""
+        """Write ``pictures/``, ``maps.png``, ``maps.safetensors`` (N x h x w) and, last, ``manifest.json``.
+
+        Nothing of a former explanation in this folder stays.
+        """
+        remove_former(folder, (PAGE_NAME, MAPS_NAME, SHEET_NAME, *_former_pictures(folder)))
         cells: list[tuple[Image.Image, str]] = []
         step = max(1, len(self.items) // _ON_SHEET)
         for number, item in enumerate(self.items):
@@ -126,7 +133,8 @@ class Explanation:
             except PictureError:  # removed or changed since it was read: the arrays still have its map
                 continue
             about = {"procedure": "explain", **item.record(), "config": to_plain(self.config), "layer": self.layer}
-            save_picture(image, folder / PICTURES / f"{number:04d}-{item.sample.path.stem}.png", provenance=about)
+            name = f"{number:04d}-{short_stem(item.sample.path)}.png"
+            save_picture(image, folder / PICTURES / name, provenance=about)
             if number % step == 0 and len(cells) < _ON_SHEET:
                 image.thumbnail((240, 240))
                 cells.append((image, caption(item)))
@@ -146,6 +154,10 @@ class Explanation:
     def name(self) -> str:
         """The network's name, of a folder the last part."""
         return Path(self.subject).name
+
+
+def _former_pictures(folder: Path) -> list[str]:
+    return [f"{PICTURES}/{path.name}" for path in (folder / PICTURES).glob("[0-9]*-*.png")]
 
 
 def caption(item: Explained) -> str:
@@ -179,11 +191,14 @@ def explain(
     'These maps can be believed as far as these checks go.'
 
     Raises:
-        UsageError: a network without classes. UnknownNameError: no such class or layer.
+        UsageError: a network without classes, a layer without places, or a folder that holds something else.
+        UnknownNameError: no such class or layer.
         DataError: no picture can be read, or one has a label that the network does not know.
     """
     config = config or ExplainConfig()
     require_classes(subject)
+    if output is not None:
+        check_folder(output, (PICTURES, PAGE_NAME, MAPS_NAME, SHEET_NAME))
     target = target or parse_target(config.target, subject.classes)
     of_layer = method_of(config.method).of_layer
     layer = subject.name_of(subject.path_of(config.layer or subject.last_layer)) if of_layer else ""
@@ -227,7 +242,7 @@ class _Run:
         logits = self.subject(look.pictures).detach()
         goal = self.target.bind(logits, look.labels)
         maps = attribute(self.subject, look.pictures, goal, self.config.method, self.layer)
-        best = logits.double().softmax(1).max(1)
+        best = (logits.double() / self.subject.temperature).softmax(1).max(1)
         rows = zip(look.samples, look.hashes, best.indices.tolist(), best.values.tolist(), strict=True)
         for (sample, sha256, answer, share), value, values in zip(rows, goal(logits).tolist(), maps, strict=True):
             yield Explained(sample, sha256, self.subject.classes[answer], share, value, values)

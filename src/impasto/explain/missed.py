@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto._version import __version__
 from impasto.classify import evaluate
+from impasto.classify.ensemble import is_ensemble
 from impasto.classify.judge.evaluate import choose
 from impasto.classify.judge.evaluation import Judged
 from impasto.classify.prediction import Prediction
@@ -22,13 +23,15 @@ from impasto.embed.seeing import extractor
 from impasto.errors import DataError
 from impasto.explain.config import ExplainConfig
 from impasto.explain.explaining import Explained, explain
+from impasto.files import check_place
 from impasto.runs import write_csv, write_json
 from impasto.runtime import OnProgress, ignore_progress
 from impasto.statistics import Proportion
-from impasto.subjects import load_subject
+from impasto.subjects import ensemble_error, load_subject
 
 # Why this and not the truth; what lies under it speaks for the wrong answer, blue for the right one.
 TARGET = "predicted - label"
+TABLE_NAME = "missed.csv"
 # Training pictures that are shown with each.
 NEIGHBOURS = 5
 
@@ -116,7 +119,7 @@ class MissedOnes:
             for each in self.missed
         ]
         columns = ["path", "label", "predicted", "probability", "nearest", "label_doubtful"]
-        write_csv(folder / "missed.csv", rows, columns)
+        write_csv(folder / TABLE_NAME, rows, columns)
         write_json(folder / "missed.json", self.record())
 
 
@@ -146,6 +149,11 @@ def show_missed(
         DataError: the split is empty, or none of its pictures can be read.
         UsageError: an ensemble. UnknownNameError: no such method or split.
     """
+    config = ExplainConfig(method, TARGET, check=0)
+    if is_ensemble(Path(model)):
+        raise ensemble_error(Path(model))
+    if output is not None:
+        check_place(output / TABLE_NAME)
     evaluation = evaluate(model, data, split, device=device, weights=weights, on_progress=on_progress)
     wrong = sorted(
         (item for item in evaluation.judged if not item.correct), key=lambda item: -item.prediction.probability
@@ -153,7 +161,6 @@ def show_missed(
     missed: tuple[Missed, ...] = ()
     if wrong:
         subject = load_subject(model, device=device, weights=weights)
-        config = ExplainConfig(method, TARGET, check=0)
         shown = explain(subject, [item.sample for item in wrong], config, on_progress=on_progress).items
         taught = _taught(Path(model), Path(data))
         near = _near(str(model), wrong, taught, device, weights, on_progress)
@@ -190,10 +197,12 @@ def _near(
     samples = [taught.samples[index] for index in collection.kept]
     # Features are mostly positive: what all pictures have in common would make every cosine nearly 1.
     middle = collection.values.mean(0)
-    places, cosines = nearest(queries.values - middle, collection.values - middle, NEIGHBOURS)
-    return [_row(samples, *row) for row in zip(places, cosines, strict=True)]
+    # One more, for a training picture that was missed is the nearest to itself.
+    places, cosines = nearest(queries.values - middle, collection.values - middle, NEIGHBOURS + 1)
+    rows = zip(wrong, places, cosines, strict=True)
+    return [_row(samples, item.sample.path, *row)[:NEIGHBOURS] for item, *row in rows]
 
 
-def _row(samples: Sequence[Sample], places: Tensor, cosines: Tensor) -> tuple[Near, ...]:
+def _row(samples: Sequence[Sample], own: Path, places: Tensor, cosines: Tensor) -> tuple[Near, ...]:
     pairs = zip(places.tolist(), cosines.tolist(), strict=True)
-    return tuple(Near(samples[place], cosine) for place, cosine in pairs)
+    return tuple(Near(samples[place], cosine) for place, cosine in pairs if samples[place].path != own)

@@ -74,5 +74,5 @@ def require_classes(subject: Subject) -> None:
     if not subject.classes:
         raise UsageError(
             f"{subject.name} is an encoder: it names no classes that a map could be about.",
-            "Give a trained model, torchvision:<name> or timm:<name>; its layers are shown by `explain layers`.",
+            "Give a trained model, torchvision:<name> or timm:<name>; its layers are shown by `impasto activations`.",
         )

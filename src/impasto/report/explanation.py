@@ -18,7 +18,6 @@ from impasto.files import write_text
 from impasto.images import open_picture, resize_long
 from impasto.report.page import environment
 
-PAGE_NAME = "explanation.html"
 # Longer side of the pictures on the page, how many there are, and the quality of their WebP.
 _SIDE, _MOST, _QUALITY = 260, 120, 78
 

@@ -17,6 +17,8 @@ from impasto.report.page import environment
 PAGE_NAME = "missed.html"
 # Classes whose probabilities are shown; side of the training pictures.
 _CLASSES, _SIDE = 4, 88
+# How many wrong answers are on the page; each has up to seven pictures.
+_MOST = 240
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ShownMiss:
 
 
 def build_missed_page(result: MissedOnes, output: Path, method: str = "grad-cam") -> Path:
-    """Write one self-contained HTML file with every wrong answer.
+    """Write one self-contained HTML file with the wrong answers, the surest first.
 
     Raises:
         UsageError: ``output`` cannot be written. ResourceError: the disk is full.
@@ -46,12 +48,18 @@ def build_missed_page(result: MissedOnes, output: Path, method: str = "grad-cam"
         ShownMiss(
             each, shown_map(each.item, signed=True), tuple((near, _small(near.sample.path)) for near in each.near)
         )
-        for each in result.missed
+        for each in result.missed[:_MOST]
     ]
     html = (
         environment()
         .get_template("missed.html.j2")
-        .render(result=result, shown=shown, method=method_of(method), version=__version__)
+        .render(
+            result=result,
+            shown=shown,
+            hidden=len(result.missed) - len(shown),
+            method=method_of(method),
+            version=__version__,
+        )
     )
     write_text(output, html)
     return output

@@ -7,8 +7,8 @@
 (torch.Size([2, 1000]), torch.Size([2, 256, 14, 14]))
 """
 
-from impasto.subjects.load import load_subject
+from impasto.subjects.load import ensemble_error, load_subject
 from impasto.subjects.maps import Layout, is_spatial, spatial
 from impasto.subjects.subject import Seen, Subject
 
-__all__ = ["Layout", "Seen", "Subject", "is_spatial", "load_subject", "spatial"]
+__all__ = ["Layout", "Seen", "Subject", "ensemble_error", "is_spatial", "load_subject", "spatial"]

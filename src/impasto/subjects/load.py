@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from impasto.classify.classifier import Classifier
-from impasto.classify.ensemble import Ensemble, load_classifier
+from impasto.classify.ensemble import Ensemble, load_classifier, member_folder
 from impasto.classify.models import Foreign, OnFeatures, Tuned
 from impasto.classify.models.foreign import TIMM, TORCHVISION, foreign_classes, foreign_spec, load_foreign
 from impasto.data.load.pictures import Preprocessing
@@ -58,8 +58,14 @@ def load_subject(
         raise UnknownNameError("network", text, known, hint)
     model = load_classifier(name, device=device, weights=weights)
     if isinstance(model, Ensemble):
-        raise UsageError(f"{name} is an ensemble of several networks.", "Look into one of its members.")
+        raise ensemble_error(Path(name))
     return subject_of(model, text)
+
+
+def ensemble_error(folder: Path) -> UsageError:
+    """Return what is said of an ensemble, which is several networks."""
+    one = member_folder(folder, 0)
+    return UsageError(f"{folder} is an ensemble of several networks.", f"Look into one of its members, such as {one}.")
 
 
 def subject_of(classifier: Classifier, name: str = "") -> Subject:
@@ -77,6 +83,7 @@ def subject_of(classifier: Classifier, name: str = "") -> Subject:
         preprocessing=classifier.preprocessing,
         identity=facts,
         device=classifier.device,
+        temperature=classifier.temperature,
     )
 
 

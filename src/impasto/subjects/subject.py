@@ -64,6 +64,7 @@ class Subject:
         preprocessing: how pictures are scaled for it.
         identity: plain values that tell these weights from any other, for provenance.
         device: where it is.
+        temperature: what logits are divided by for probabilities, as the classifier itself does.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Subject:
     preprocessing: Preprocessing
     identity: Mapping[str, Any]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    temperature: float = 1.0
 
     @property
     def size(self) -> int:
