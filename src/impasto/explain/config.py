@@ -25,7 +25,7 @@ class ExplainConfig:
     method: str = "grad-cam"
     target: str = PREDICTED
     layer: str = ""
-    check: int = 24
+    check: int = 16
     batch_size: int = 16
     seed: int = 0
 

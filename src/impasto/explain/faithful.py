@@ -15,7 +15,7 @@ from impasto.runtime import generator
 from impasto.subjects import Subject
 
 # Steps in which the whole picture goes or comes.
-STEPS = 10
+STEPS = 8
 _BATCH = 32
 
 

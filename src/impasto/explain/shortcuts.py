@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,10 +18,16 @@ from impasto.subjects import Subject
 if TYPE_CHECKING:
     from impasto.explain.explaining import Explained
 
+_T = TypeVar("_T")
+
 # Side of the windows that are tried, in cells of the 14 x 14 grid of maps: a twentieth of the picture's area.
 _WINDOW = 3
-# Of each class: the windows where its maps stand out most, pictures that lend them and pictures that get them.
+# Of each class: the windows where its maps stand out most, and the pictures that lend them.
 _TRIED, _PICTURES = 3, 16
+# Pictures of other classes that get them; a third of them first, and the others only if something happens.
+_OTHERS, _TURNS = 48, 3
+# This share of them at least becomes the class, by a shortcut.
+_LEAST = 0.25
 # Fewer pictures of a class show no habit.
 _FEWEST = 4
 
@@ -76,18 +82,19 @@ def find_shortcuts(
         items: pictures with labels and maps of what speaks for the answer.
         on_progress: told after each class.
     """
-    right = {label: [item for item in items if item.sample.label == label] for label in subject.classes}
-    labels = [label for label, some in right.items() if len(some) >= _FEWEST]
+    own = {label: [item for item in items if item.sample.label == label] for label in subject.classes}
+    labels = [label for label, some in own.items() if len(some) >= _FEWEST]
     if len(labels) < 2:
         return ()
-    pictures = {label: _read(subject, right[label]) for label in labels}
-    means = {label: _mean_map(right[label], label) for label in labels}
+    pictures = {label: _read(subject, _spread(own[label], _PICTURES)) for label in labels}
+    means = {label: _mean_map(own[label], label) for label in labels}
     found = []
     for number, label in enumerate(labels, 1):
         rest = torch.stack([means[other] for other in labels if other != label]).mean(0)
+        trial = _Trial.of(subject, label, pictures)
         for top, left in _windows(means[label] - rest):
             saliency = float(means[label][top : top + _WINDOW, left : left + _WINDOW].sum())
-            shortcut = _tried(subject, label, pictures, (top, left), saliency)
+            shortcut = trial.of_window((top, left), saliency)
             if shortcut:
                 found.append(shortcut)
                 break
@@ -95,10 +102,24 @@ def find_shortcuts(
     return tuple(sorted(found, key=lambda item: -item.turned / item.n))
 
 
-def _read(subject: Subject, items: Sequence[Explained]) -> Tensor:
-    step = max(1, len(items) // _PICTURES)
-    paths = [item.sample.path for item in items[::step]][:_PICTURES]
-    return torch.cat([scaled(batch.pictures) for batch in read_batches(paths, subject.preprocessing, _PICTURES)])
+def _spread(items: Sequence[_T], count: int) -> list[_T]:
+    """Return at most ``count`` of them, at even distances."""
+    kept = min(count, len(items))
+    return [items[index * len(items) // kept] for index in range(kept)]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Pictures of one class, B x 3 x S x S in 0..1, and what the network answered."""
+
+    pictures: Tensor
+    answers: list[str]
+
+
+def _read(subject: Subject, items: Sequence[Explained]) -> _Read:
+    paths = [item.sample.path for item in items]
+    batches = list(read_batches(paths, subject.preprocessing, len(paths)))
+    return _Read(scaled(batches[0].pictures), [items[index].answer for index in batches[0].indices])
 
 
 def _mean_map(items: Sequence[Explained], label: str) -> Tensor:
@@ -123,40 +144,59 @@ def _windows(excess: Tensor) -> list[tuple[int, int]]:
     return chosen
 
 
-def _tried(
-    subject: Subject, label: str, pictures: dict[str, Tensor], cell: tuple[int, int], saliency: float
-) -> Shortcut | None:
-    side = subject.size
-    (top, bottom), (left, right) = ((round(at * side / GRID), round((at + _WINDOW) * side / GRID)) for at in cell)
-    place = (..., slice(top, bottom), slice(left, right))
-    own = pictures[label]
-    others = torch.cat([values for name, values in pictures.items() if name != label])
-    position = subject.classes.index(label)
-    with torch.no_grad():
-        before = _named(subject, others, position)
-        turned = _named(subject, _patched(others, own, place), position) & ~before
-        control = _named(subject, _patched(others, others.roll(len(others) // 2, 0), place), position) & ~before
-        kept = _named(subject, own, position)
-        lost = kept & ~_named(subject, _patched(own, others, place), position)
-    n = int((~before).sum())
-    if not n:
-        return None
-    working, without = Proportion(int(turned.sum()), n), Proportion(int(control.sum()), n)
-    if working.value < 0.25 or working.interval[0] <= without.interval[1]:
-        return None
-    box = (left / side, top / side, right / side, bottom / side)
-    return Shortcut(label, _in_words(box), box, saliency, working.k, n, without.k, int(lost.sum()), int(kept.sum()))
+@dataclass(frozen=True)
+class _Trial:
+    """What windows of a class do to pictures of the others that were not named so before.
 
+    Attributes:
+        own: the class' pictures that are named so.
+        others: of the other classes; a few of them are enough to see that nothing happens.
+    """
 
-def _named(subject: Subject, pictures: Tensor, position: int) -> Tensor:
-    return torch.cat([subject(some).argmax(1).cpu() == position for some in torch.split(pictures, _PICTURES)])
+    subject: Subject
+    label: str
+    own: Tensor
+    others: Tensor
 
+    @classmethod
+    def of(cls, subject: Subject, label: str, read: dict[str, _Read]) -> _Trial:
+        mine = read[label]
+        own = mine.pictures[[index for index, answer in enumerate(mine.answers) if answer == label]]
+        rest = [
+            picture
+            for name, some in read.items()
+            for picture, answer in zip(some.pictures, some.answers, strict=True)
+            if label not in (name, answer)
+        ]
+        # In turns from all classes, so that the first ones are of all of them.
+        mixed = _spread(rest, _OTHERS)
+        order = sorted(range(len(mixed)), key=lambda index: (index % _TURNS, index))
+        return cls(subject, label, own, torch.stack([mixed[index] for index in order]) if mixed else own[:0])
 
-def _patched(pictures: Tensor, lenders: Tensor, place: tuple[object, ...]) -> Tensor:
-    """Return pictures with a window of other pictures, one after the other."""
-    changed = pictures.clone()
-    changed[place] = lenders[torch.arange(len(pictures)) % len(lenders)][place]  # type: ignore[index]
-    return changed
+    def of_window(self, cell: tuple[int, int], saliency: float) -> Shortcut | None:
+        """Return the shortcut that a window is, None for none."""
+        side = self.subject.size
+        (top, bottom), (left, right) = ((round(at * side / GRID), round((at + _WINDOW) * side / GRID)) for at in cell)
+        place = (..., slice(top, bottom), slice(left, right))
+        some = self.others[: len(self.others) // _TURNS]
+        if not len(some) or not len(self.own) or self._turned(some, self.own, place) < _LEAST * len(some) / 2:
+            return None
+        n = len(self.others)
+        turned = Proportion(self._turned(self.others, self.own, place), n)
+        control = Proportion(self._turned(self.others, self.others.roll(n // 2, 0), place), n)
+        if turned.value < _LEAST or turned.interval[0] <= control.interval[1]:
+            return None
+        lost = len(self.own) - self._turned(self.own, self.others, place)
+        box = (left / side, top / side, right / side, bottom / side)
+        return Shortcut(self.label, _in_words(box), box, saliency, turned.k, n, control.k, lost, len(self.own))
+
+    @torch.no_grad()
+    def _turned(self, pictures: Tensor, lenders: Tensor, place: tuple[object, ...]) -> int:
+        """Count the pictures that are named as the class with a window of other pictures, one after the other."""
+        changed = pictures.clone()
+        changed[place] = lenders[torch.arange(len(pictures)) % len(lenders)][place]  # type: ignore[index]
+        position = self.subject.classes.index(self.label)
+        return sum(int((self.subject(part).argmax(1) == position).sum()) for part in torch.split(changed, _PICTURES))
 
 
 def _in_words(box: tuple[float, float, float, float]) -> str:

@@ -22,7 +22,7 @@ from impasto.subjects import Subject
 
 # A map is compared with itself in at least so many other places, over all pictures together; a single picture needs 20
 # for one of them to be as good by chance no oftener than once in twenty.
-_MOVES, _LEAST_MOVES = 5, 20
+_MOVES, _LEAST_MOVES = 3, 20
 # Maps of shuffled weights must agree less than this with those of the true ones (rank correlation).
 _INDEPENDENT = 0.3
 _CASCADED = 8
