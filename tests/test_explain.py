@@ -159,6 +159,14 @@ def test_wrong_layers_and_channels(tmp_path: Path) -> None:
         show_activations(pooled(), [path], ActivationsConfig(("relu1",), chosen=(9,)))
 
 
+def test_a_network_that_answers_nothing_has_no_layers_to_choose_from() -> None:
+    subject = pooled()
+    with torch.no_grad():
+        subject.network.fc.weight.zero_()
+    with pytest.raises(UsageError, match="Name one"):
+        show_activations(subject, [])
+
+
 def test_four_layers_of_the_baseline_as_in_r4() -> None:
     torch.manual_seed(0)
     from impasto.classify.models import R4CNN

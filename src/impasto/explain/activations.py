@@ -199,7 +199,11 @@ def spread_layers(subject: Subject, count: int = _LAYERS) -> tuple[str, ...]:
     """Return ``count`` layers from the first to the last at even distances, of those with a paper's name if possible.
 
     What comes behind a non-linearity is preferred: it is what the next layer sees.
+
+    Raises:
+        UsageError: there is none on which the output depends, as where the last weights are still 0.
     """
+    _ = subject.last_layer
     known = [name for name in subject.map_layers if name in subject.layers]
     behind = [name for name in known if not name.startswith(("conv", "norm", *_THINNED))]
     layers = behind if len(behind) >= count else known if len(known) >= count else list(subject.map_layers)
