@@ -397,6 +397,9 @@ def test_names_and_small_photos_are_refused(photo: Path) -> None:
         dream(photo, subject=tiny_subject(Fixed(), size=40), class_name="a", size=48)
     with pytest.raises(UsageError, match="guide"):
         dream(photo, subject=tiny_subject(), layers="relu2", objective="mean", guide=photo)
+    Image.new("RGB", (1, 1)).save(photo.with_name("dot.png"))
+    with pytest.raises(PictureSizeError, match=r"the guide .*dot.png: .*too small .*Choose a larger guide"):
+        dream(photo, network="squeezenet1_1", weights="random", layers="fire2", guide=photo.with_name("dot.png"))
     with pytest.raises(UsageError, match="beside"):
         dream(photo, RELU2, steps=3)
 
@@ -432,6 +435,8 @@ def test_the_command(program: Program, photo: Path) -> None:
 def test_the_command_refuses_before_it_dreams(program: Program, photo: Path) -> None:
     for arguments, words in (
         (["-o", "out.gif"], "--zoom"),
+        (["-o", f"{photo}/out.png"], "is no folder"),
+        (["--layer", "fire6", "--channel", "0-99999999"], "not understood"),  # their list would fill the memory
         (["--channel", "3"], "--layer"),
         (["--tile", "many"], "--tile"),
         (["--class", "goldfish"], "no classes"),

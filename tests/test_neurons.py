@@ -22,6 +22,7 @@ from impasto.dream.leak import LeakyReLUs, leaking
 from impasto.dream.looking import Looker
 from impasto.dream.neurons import _Studio
 from impasto.dream.questions import answers, channel_questions, class_question, direction_question
+from impasto.dream.records import _file_names
 from impasto.dream.robustness import moved
 from impasto.dream.sheet import contact_sheet
 from impasto.errors import UnknownNameError, UsageError
@@ -308,6 +309,34 @@ def test_the_command(program: Program) -> None:
     assert program("neurons", *network, "-o", "sheet.jpg").code == 2
     assert program("neurons", *network, "--class", "goldfish").code == 2
     assert "fire9" in program("neurons", *network, "--layer", "fire99").err
+
+
+def test_pictures_of_a_former_result_do_not_stay(tmp_path: Path) -> None:
+    subject, few = tiny_subject(), replace(FEW, steps=1)
+    see_neurons(few, subject=subject).save(tmp_path)
+    (tmp_path / "mine.png").write_bytes(b"")
+    see_neurons(replace(few, channels="2"), subject=subject).save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.png", "neurons.json", "relu2-2.png", "sheet.png"}
+
+
+def test_names_that_look_alike_in_files_have_a_picture_each() -> None:
+    long = "x" * 300
+    names = _file_names(["still life", "still-life", "Still Life", "sheet", long, f"{long}y"])
+    assert names[:4] == ["still-life.png", "still-life-2.png", "Still-Life-3.png", "sheet-2.png"]
+    assert len(set(names)) == 6
+    assert max(map(len, names)) < 80
+
+
+def test_a_direction_leads_somewhere() -> None:
+    with pytest.raises(UsageError, match="takes away"):
+        direction_question("fire6", "3-3", 64)
+    assert direction_question("fire6", "3+3-4", 64).weights[0][0] == 3
+
+
+def test_a_place_for_files_is_looked_for_first(program: Program) -> None:
+    Path("file").write_text("")
+    outcome = program("neurons", "squeezenet1_1", "--weights", "random", "-o", "file/x")
+    assert (outcome.code, "is no folder" in outcome.err) == (2, True)
 
 
 @pytest.mark.shared

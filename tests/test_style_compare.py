@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,23 @@ def test_encoders_that_cannot_paint_are_left_out_with_the_reason(
     assert ("vgg19", "no weights on this machine") in result.left_out
     with pytest.raises(MissingWeightsError, match="no encoder could paint: alexnet"):
         compare_encoders(photo, style, tmp_path / "none", CompareConfig(("alexnet",), size=64, steps=1))
+
+
+def test_a_photo_in_its_own_style_has_no_share_of_it(pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    photo = open_picture(pictures[0])
+    assert [row.style for row in compare_encoders(photo, photo, tmp_path / "out", TINY).rows] == [None, None]
+
+
+def test_what_a_former_comparison_painted_does_not_stay(pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    photo, style = map(open_picture, pictures)
+    compare_encoders(photo, style, tmp_path / "out", TINY)
+    (tmp_path / "out" / "mine.png").write_bytes(b"")
+    compare_encoders(photo, style, tmp_path / "out", replace(TINY, encoders=("squeezenet1_1",)))
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"mine.png", "squeezenet1_1.png", "sheet.png", "encoders.csv", "encoders.json"}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is no folder"):
+        compare_encoders(photo, style, tmp_path / "file" / "x", TINY)
 
 
 def test_the_judge_is_never_the_painter_nor_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

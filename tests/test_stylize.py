@@ -332,6 +332,9 @@ def test_the_command_prints_the_path_and_the_facts(pictures: tuple[Path, Path], 
         (["stylize", "photo.png", "-s", "stripes.png", "--strength", "7"], 2, "strength 7"),
         (["stylize", "photo.png"], 2, "--style"),
         (["stylise"], 2, "stylize"),
+        (["stylize", "photo.png", "-s", "stripes.png", "-o", "a.gif"], 2, "not written as '.gif'"),
+        (["stylize", "photo.png", "-s", "stripes.png", "--depth", "16"], 2, "16 bits"),
+        (["stylize", "photo.png", "-s", "stripes.png", "-o", "photo.png/a.png"], 2, "is no folder"),
     ],
 )
 def test_errors_are_one_line_a_hint_and_a_status(
@@ -341,6 +344,7 @@ def test_errors_are_one_line_a_hint_and_a_status(
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "steps" not in done.stderr  # said before anything is painted
 
 
 def test_ctrl_c_saves_the_best_and_exits_130(pictures: tuple[Path, Path], tmp_path: Path) -> None:

@@ -134,20 +134,17 @@ def _clip(dreamer: Dreamer, photo: Picture | None, target: Path, settings: Any, 
 
 
 def _check_format(target: Path) -> None:
-    """Refuse a suffix that no picture can have, before anything is dreamed: a pixel is saved under the same name."""
-    import tempfile
-
-    from PIL import Image
-
+    """Refuse, before anything is dreamed, a place where no picture can be written."""
     from impasto.errors import UsageError
-    from impasto.images import save_picture
+    from impasto.images import check_picture_path
+    from impasto.style.clips import is_clip
 
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            save_picture(Image.new("RGB", (1, 1)), Path(folder) / target.name)
-        except UsageError as error:
-            message = error.message.replace(folder, str(target.parent))
-            raise UsageError(message, f"{error.hint} --zoom FRAMES makes a GIF or a video.") from error
+    try:
+        check_picture_path(target)
+    except UsageError as error:
+        if is_clip(target):
+            raise UsageError(error.message, f"{error.hint} --zoom FRAMES makes a GIF or a video.") from error
+        raise
 
 
 def _layers(layer: str, channel: str) -> str:

@@ -82,9 +82,13 @@ def neurons(
 
 
 def _check_output(output: Path | None) -> None:
+    from impasto.dream.records import RECORD_NAME
     from impasto.errors import UsageError
+    from impasto.files import check_place
 
     if output is not None and output.suffix.lower() in (".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff"):
         raise UsageError(f"{output}: a contact sheet is written as .png.", "Or name a folder.")
     if output is not None and output.is_file() and output.suffix.lower() != ".png":
         raise UsageError(f"{output} is a file.", "Name a folder, or a .png.")
+    if output is not None:
+        check_place(output if output.suffix.lower() == ".png" else output / RECORD_NAME)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.cli.console import print_json, print_table, progress_bar, remark
 from impasto.errors import UsageError
-from impasto.images import Picture, open_picture, resize_long
+from impasto.images import Picture, check_picture_path, open_picture, resize_long
 from impasto.runs import to_plain
 from impasto.runtime import human_time
 from impasto.style.apply import FastPainter
@@ -39,6 +39,8 @@ def paint_slowly(content: Path, style: list[str], options: dict[str, Any], shown
     if not style:
         raise UsageError("no style was given.", "Give --style PICTURE, or --network NAME.")
     names, shares = split_weights(style)
+    target = shown.output or Path(f"{content.stem}--{Path(names[0]).stem}.png")
+    check_picture_path(target, shown.depth)
     painter = Painter(config_from({**options, "style_weights": shares}))
     if shown.compare_plain and not painter.config.dream:
         raise UsageError("--compare-plain has no meaning without --dream.", "Give --dream, for instance auto.")
@@ -49,7 +51,6 @@ def paint_slowly(content: Path, style: list[str], options: dict[str, Any], shown
     remark(str(painter.plan(photo, pictures)), hidden=hidden)
     with progress_bar(hidden) as on_progress:
         result = painter.paint(photo, pictures, on_progress)
-    target = shown.output or Path(f"{content.stem}--{Path(names[0]).stem}.png")
     result.save(target, depth=shown.depth)
     remark(_summary(result.trace, result.seconds), hidden=hidden)
     compared = {}
@@ -92,6 +93,8 @@ def paint_fast(content: Path, style: list[str], options: dict[str, Any], shown: 
     if options.pop("smoothing") is not None:
         raise UsageError("--smoothing has no meaning for a still picture.", "It is for videos.")
     names, shares = split_weights(style)
+    if shown.output:
+        check_picture_path(shown.output, shown.depth)
     painter = FastPainter(fast_config_from({**options, "style_weights": shares}))
     result = painter.paint(open_picture(content), [painter.style(name) for name in names])
     label = "+".join(Path(name).stem for name in names) or painter.network.facts["name"]

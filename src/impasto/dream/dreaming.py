@@ -188,7 +188,10 @@ class Dreamer:
             else resize_long(image, min(_LOOK_SIZE, max(image.size)))
         )
         cosine = self.config.objective == "guide-cosine"
-        return guide_of(self.looker, self.targets, to_tensor(image).to(self.subject.device), cosine=cosine)
+        try:
+            return guide_of(self.looker, self.targets, to_tensor(image).to(self.subject.device), cosine=cosine)
+        except PictureSizeError as error:
+            raise PictureSizeError(f"the guide {self.guide.path}: {error.message}", "Choose a larger guide.") from error
 
     def provenance(self, photo: Picture | None) -> dict[str, Any]:
         """Return what determines a dream, as a file says it of itself."""

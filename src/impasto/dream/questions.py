@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,9 +57,19 @@ def direction_question(layer: str, text: str, count: int) -> Question:
     if not terms or _TERM.sub("", text) or any(not sign for sign, _ in terms[1:]):
         raise UsageError(f"the direction {text!r} is not understood.", "Write 12-40 or 3+7-12.")
     _check(layer, [int(number) for _, number in terms], count)
+    if not any(_sums(terms).values()):
+        raise UsageError(f"the direction {text!r} takes away what it adds.", "Write 12-40 or 3+7-12.")
     signs = [-1.0 if sign == "-" else 1.0 for sign, _ in terms]
     shares = [sign / len(terms) ** 0.5 for sign in signs]
     return Question(f"{layer}:{text}", tuple((int(term[1]), share) for term, share in zip(terms, shares, strict=True)))
+
+
+def _sums(terms: Sequence[tuple[str, str]]) -> Counter[str]:
+    """Return how often each channel is added."""
+    found: Counter[str] = Counter()
+    for sign, number in terms:
+        found[number] += -1 if sign == "-" else 1
+    return found
 
 
 def class_question(looker: Looker, name: str) -> Question:

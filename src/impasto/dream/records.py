@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +12,14 @@ from torch import Tensor
 
 from impasto.dream.sheet import contact_sheet
 from impasto.encoders import DEFAULT_ENCODER
-from impasto.errors import UsageError
+from impasto.errors import RunError, UsageError
 from impasto.images import save_picture, to_image
-from impasto.runs import to_plain, write_json
+from impasto.runs import read_json, to_plain, write_json
 from impasto.runtime import Precision
 
+RECORD_NAME, SHEET_NAME = "neurons.json", "sheet.png"
+# Letters of a picture's name that come from a class' name: file systems take 255 bytes.
+_LONGEST = 60
 Status = Literal["alive", "silent", "dead"]
 
 
@@ -107,20 +112,25 @@ class NeuronsResult:
         return tuple(each.name for each in self.answers if each.status == "dead")
 
     def save(self, path: str | Path) -> Path:
-        """Write a contact sheet to a ``.png``, or a folder with it, a PNG for each that is alive, and a JSON file."""
+        """Write a contact sheet to a ``.png``, or a folder with it, a PNG for each that is alive, and a JSON file.
+
+        Pictures of a former result in this folder are removed.
+        """
         path = Path(path)
         record = {**self.provenance, "answers": to_plain(self.answers)}
         single = path.suffix.lower() == ".png"
+        if not single:
+            _remove_former(path)
         images = [to_image(picture) for picture in self.pictures]
         captions = [caption(each) for each in self.answers]
         sheet = contact_sheet(images, captions, [each.status == "dead" for each in self.answers])
-        save_picture(sheet, path if single else path / "sheet.png", provenance=record)
+        save_picture(sheet, path if single else path / SHEET_NAME, provenance=record)
         if not single:
-            for image, each in zip(images, self.answers, strict=True):
+            names = _file_names([each.name for each in self.answers])
+            for image, each, name in zip(images, self.answers, names, strict=True):
                 if each.status != "dead":
-                    own = {**self.provenance, "answer": to_plain(each)}
-                    save_picture(image, path / f"{_file_name(each.name)}.png", provenance=own)
-            write_json(path / "neurons.json", {**record, "dead": self.dead, "seconds": self.seconds})
+                    save_picture(image, path / name, provenance={**self.provenance, "answer": to_plain(each)})
+            write_json(path / RECORD_NAME, {**record, "dead": self.dead, "seconds": self.seconds})
         return path
 
 
@@ -133,5 +143,21 @@ def caption(answer: Answer) -> tuple[str, str, str]:
     return answer.name, f"reached {answer.reached:.4g}", f"photos {answer.photos:.4g} ({answer.photo})"
 
 
-def _file_name(name: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)
+def _file_names(names: Sequence[str]) -> list[str]:
+    """Return a file name for each; those that would be equal ("still life", "still-life") are numbered."""
+    found = [SHEET_NAME]
+    for name in names:
+        stem = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)[:_LONGEST]
+        tried = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        taken = {each.casefold() for each in found}
+        found.append(next(f"{each}.png" for each in tried if f"{each}.png".casefold() not in taken))
+    return found[1:]
+
+
+def _remove_former(folder: Path) -> None:
+    try:
+        names = [str(each["name"]) for each in read_json(folder / RECORD_NAME)["answers"]]
+    except (RunError, KeyError, TypeError):  # none, or damaged
+        return
+    for name in (RECORD_NAME, SHEET_NAME, *_file_names(names)):
+        (folder / name).unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from impasto.errors import UsageError
 
+# No layer has so many channels that their numbers are longer: a mistyped range must not fill the memory.
+_DIGITS = 7
 _FORM = "Write fire6, fire6:12,40 for channels, fire6=0.5 for a weight; join several by +."
 
 
@@ -72,7 +74,8 @@ def parse_channels(text: str) -> tuple[int, ...]:
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = (each.strip() for each in part.partition("-"))
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        numbers = (first, last) if dash else (first,)
+        if not all(number.isdecimal() and len(number) < _DIGITS for number in numbers):
             raise UsageError(f"the channels {text!r} are not understood.", "Write 12,40 or 0-15.")
         found.update(range(int(first), int(last or first) + 1))
     if not found:

@@ -15,7 +15,7 @@ import torch
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from impasto.errors import PictureSizeError, UsageError
-from impasto.files import atomic_path, write_bytes
+from impasto.files import atomic_path, check_place, write_bytes
 from impasto.images.pixels import to_array
 from impasto.images.reading import open_header, reading
 
@@ -65,6 +65,16 @@ def save_picture(
         size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels"
         raise PictureSizeError(f"{path}: {size} cannot be written as {kind}: {error}.") from error
     write_bytes(path, data)
+
+
+def check_picture_path(path: Path, depth: int = 8) -> None:
+    """Refuse, before a picture is made, a path under which :func:`save_picture` could not write it.
+
+    Raises:
+        UsageError: an extension or depth that cannot be, or a place where no file can be written.
+    """
+    _checked_format(path, depth, quality=95)
+    check_place(path)
 
 
 def provenance(path: Path) -> dict[str, Any] | None:

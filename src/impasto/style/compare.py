@@ -11,9 +11,10 @@ from torch import Tensor
 
 from impasto._version import __version__
 from impasto.encoders import DEFAULT_ENCODER, ENCODERS, encoder_spec
-from impasto.errors import ImpastoError, MissingWeightsError, UsageError
+from impasto.errors import ImpastoError, MissingWeightsError, RunError, UsageError
+from impasto.files import check_place
 from impasto.images import Picture, resize_long, save_picture, to_image, to_tensor
-from impasto.runs import write_csv, write_json
+from impasto.runs import read_json, write_csv, write_json
 from impasto.runtime import OnProgress, Progress, human_time, ignore_progress
 from impasto.style.config import StylizeConfig
 from impasto.style.judging import Judge, encoders_here, judge_for
@@ -73,7 +74,8 @@ class EncoderRow:
         parameters: how many numbers its network has, of all that features need.
         steps, seconds: of the painting; both depend on the machine and its other work, their ratios less.
         judge: the encoder that measured the picture; empty where there is no other one here.
-        style: style distance under the judge as a share of the untouched photo's, so that judges can be compared.
+        style: style distance under the judge as a share of the untouched photo's, so that judges can be compared;
+            None where the photo has none, being the style itself.
         content: content distance under the judge: 0 for the photo, 1 for a black picture.
         picture: file name.
     """
@@ -119,6 +121,8 @@ class _Comparison:
     interrupted: bool = False
 
     def run(self) -> CompareResult:
+        check_place(self.folder / RECORD_NAME)
+        self._remove_former()
         for index, name in enumerate(names := self._names()):
             self.on_progress(Progress("encoders", index, len(names), {}, name))
             if (result := self._paint(name)) is not None:
@@ -130,6 +134,15 @@ class _Comparison:
             raise MissingWeightsError(f"no encoder could paint: {reasons}", "impasto encoders lists them.")
         self.on_progress(Progress("encoders", len(self.rows), len(names)))
         return self._written()
+
+    def _remove_former(self) -> None:
+        """Remove what a former comparison in this folder painted."""
+        try:
+            pictures = [str(row["picture"]) for row in read_json(self.folder / RECORD_NAME)["rows"]]
+        except (RunError, KeyError, TypeError):  # none, or damaged
+            return
+        for name in (RECORD_NAME, TABLE_NAME, SHEET_NAME, *pictures):
+            (self.folder / Path(name).name).unlink(missing_ok=True)
 
     def _names(self) -> list[str]:
         here = encoders_here(self.config.weights)
@@ -164,7 +177,7 @@ class _Comparison:
             self.judges[judge_name] = Judge(judge_name, self.photo, [self.style], self.config.painting(name))
         judge = self.judges[judge_name]
         found, photo = judge.distances(image), judge.distances(judge.photo)
-        return judge_name, found.style / photo.style, found.content
+        return judge_name, found.style / photo.style if photo.style else None, found.content
 
     def _written(self) -> CompareResult:
         result = CompareResult(self.folder, tuple(self.rows), tuple(self.left_out), self.interrupted)
