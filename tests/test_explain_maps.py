@@ -43,6 +43,12 @@ def test_targets_are_sums_of_logits() -> None:
         assert parse_target(text, CLASSES).bind(logits, [2, 0])(logits).tolist() == wanted, text
 
 
+def test_a_single_class_can_be_asked_about() -> None:
+    assert parse_target("predicted", ["a"]).bind(torch.tensor([[3.0]]), [-1])(torch.tensor([[3.0]])).tolist() == [3]
+    with pytest.raises(UsageError, match="one class"):
+        parse_target("predicted - next", ["a"])
+
+
 def test_names_may_hold_hyphens_and_blanks() -> None:
     classes = ("still-life", "van Gogh", "-odd")
     logits = torch.tensor([[1.0, 10.0, 100.0]])

@@ -115,6 +115,8 @@ def _terms(text: str, classes: Sequence[str]) -> list[tuple[float, str]]:
             raise UsageError(f"{text!r} is no target.", "Write a class, or a sum such as 'monet - sisley'.")
         if name not in classes and name not in (PREDICTED, NEXT, LABEL):
             raise UnknownNameError("class", name, [*classes, PREDICTED, NEXT, LABEL])
+        if name == NEXT and name not in classes and len(classes) < 2:
+            raise UsageError(f"the network has one class, {classes[0]}, and none next to it.", "Ask about that one.")
         terms.append((-factor if sign == "-" else factor, name))
     return terms
 
@@ -123,7 +125,8 @@ def _positions(name: str, classes: Sequence[str], logits: Tensor, labels: Sequen
     if name in classes:
         return torch.full((len(logits),), list(classes).index(name))
     if name in (PREDICTED, NEXT):
-        return logits.detach().topk(2, dim=1).indices[:, int(name == NEXT)].cpu()
+        rank = int(name == NEXT)
+        return logits.detach().topk(rank + 1, dim=1).indices[:, rank].cpu()
     if any(label < 0 for label in labels):
         raise UsageError("the target 'label' needs pictures with labels.", "Give a labelled folder, or name a class.")
     return torch.tensor(list(labels))
