@@ -181,6 +181,7 @@ def test_a_network_that_looks_at_the_border_is_named() -> None:
     assert checks["looks inside the picture"].passed is False
     assert "border" in checks["looks inside the picture"].text
     assert verdict.regions["border"].ratio > 1.2
+    assert "fault of the network" in verdict.words or verdict.believable is False
     assert verdict.changed.k > 6
 
 

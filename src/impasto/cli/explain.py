@@ -102,9 +102,6 @@ def _show(result: Explanation) -> None:
             ["check", "", "what was seen"],
             [[check.name, marks[check.passed], check.text] for check in result.verdict.checks],
         )
-        changed = result.verdict.changed
-        text = f"painted over border and letterbox, {changed.k} of {changed.n} answers change"
-        out.print(text, highlight=False, markup=False)
     for shortcut in result.shortcuts:
         out.print(shortcut.words, highlight=False, markup=False)
     if result.verdict:

@@ -163,7 +163,7 @@ def _former_pictures(folder: Path) -> list[str]:
 def caption(item: Explained) -> str:
     """Return what stands below a map: the answer, the truth where it is another, and what is not to be seen."""
     said = f"{item.answer} {100 * item.probability:.0f} %"
-    truth = f" (is {item.sample.label})" if item.sample.label and item.sample.label != item.answer else ""
+    truth = f"\n(is {item.sample.label})" if item.sample.label and item.sample.label != item.answer else ""
     return f"{said}{truth}" + (f"\n{item.remark}" if item.remark else "")
 
 

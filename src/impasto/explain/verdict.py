@@ -28,17 +28,22 @@ _INDEPENDENT = 0.3
 _CASCADED = 8
 # From this share of answers that stay when nothing can be recognised, and are all one, nothing was listened to.
 _DEAF, _FEWEST_TO_BE_DEAF = 0.95, 8
-# Saliency on the border is named from this ratio to its area.
-_DRAWN = 1.2
+# From this share of answers on (Wilson's lower end) that change without border and letterbox, a network needs them.
+_NEEDED = 0.1
+OUTSIDE = "it looks at border or letterbox, or needs them"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: passed, failed, or None where too little is known; and what was seen, in words."""
+    """One check: passed, failed, or None where too little is known; and what was seen, in words.
+
+    ``of_network`` marks what is no fault of the maps: they can be believed, and what they show is a fault.
+    """
 
     name: str
     passed: bool | None
     text: str
+    of_network: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,20 +83,23 @@ class Verdict:
 
     @property
     def believable(self) -> bool | None:
-        """False if a check failed; None if none failed and one could not tell."""
-        results = [check.passed for check in self.checks]
+        """False if a check of the maps failed; None if none failed and one could not tell."""
+        results = [check.passed for check in self.checks if not check.of_network]
         return False if False in results else None if None in results else True
 
     @property
     def words(self) -> str:
-        """The verdict in a sentence."""
-        failed = [check.name for check in self.checks if check.passed is False]
+        """The verdict in a sentence or two."""
+        failed = [check.name for check in self.checks if check.passed is False and not check.of_network]
         open_ = [check.name for check in self.checks if check.passed is None]
         if failed:
             return f"Do not believe these maps: {', '.join(failed)} failed."
+        words = "These maps can be believed as far as these checks go."
         if open_:
-            return f"Nothing speaks against these maps, but {', '.join(open_)} cannot be told from so few pictures."
-        return "These maps can be believed as far as these checks go."
+            words = f"Nothing speaks against these maps, but {', '.join(open_)} cannot be told from so few pictures."
+        if any(check.of_network and check.passed is False for check in self.checks):
+            words += f" They show a fault of the network: {OUTSIDE}."
+        return words
 
     def record(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -158,7 +166,7 @@ def judge(case: Case, *, seed: int = 0, on_progress: OnProgress = ignore_progres
     where = _where(maps, parts)
     without = torch.stack([_without_border(*pair) for pair in zip(case.pictures, parts, strict=True)])
     changed = int((subject(without).detach().argmax(1) != answers).sum())
-    checks.append(_looks_inside(where))
+    checks.append(_looks_inside(where, Proportion(changed, count)))
     on_progress(Progress("verdict", steps, steps))
     return Verdict(tuple(checks), tuple(faithful), stages, where, Proportion(changed, count))
 
@@ -251,18 +259,18 @@ def _region(rows: np.ndarray) -> Region:
     return Region(float(saliency), float(area), float(saliency / area), interval, len(rows))
 
 
-def _looks_inside(where: Mapping[str, Region]) -> Check:
-    drawn = []
-    texts = []
+def _looks_inside(where: Mapping[str, Region], changed: Proportion) -> Check:
+    drawn, texts = False, []
     for name in ("border", "letterbox"):
         if name in where:
             region = where[name]
-            low = region.interval[0] if region.interval else region.ratio
-            drawn += [name] if low > _DRAWN else []
+            drawn |= region.interval is not None and region.interval[0] > 1
             texts.append(
                 f"{100 * region.saliency:.0f} % of the saliency on the {name}, {100 * region.area:.0f} % of the area"
             )
-    return Check("looks inside the picture", not drawn, "; ".join(texts) or "no map has a border")
+    texts.append(f"{changed.k} of {changed.n} answers change when both are painted over")
+    needed = changed.interval[0] > _NEEDED
+    return Check("looks inside the picture", not (drawn or needed), "; ".join(texts), of_network=True)
 
 
 def _without_border(picture: Tensor, parts: Regions) -> Tensor:
