@@ -33,7 +33,7 @@ _HOME = {
     "train": "impasto.classify",
 }
 
-_ROOMS = ("classify", "data", "encoders", "errors", "images", "report", "style")
+_ROOMS = ("classify", "data", "dream", "embed", "encoders", "errors", "explain", "images", "report", "style", "subjects")
 
 __all__ = [
     "Classifier",
