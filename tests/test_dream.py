@@ -348,6 +348,13 @@ def test_a_zoom_into_a_folder_keeps_its_frames(photo: Path, tmp_path: Path) -> N
     more = dream_zoom(Dreamer(RELU2, tiny_subject()), open_picture(photo), folder, replace(settings, frames=3))
     assert (more.frames, more.dreamed) == (3, 1)
     assert sorted(path.name for path in folder.glob("*.png")) == ["000000.png", "000001.png", "000002.png"]
+    whole = (folder / "000002.png").read_bytes()
+    (folder / "000002.png").write_bytes(whole[:50])
+    with pytest.raises(RunError, match=r"000002.png is damaged"):
+        dream_zoom(Dreamer(RELU2, tiny_subject()), open_picture(photo), folder, replace(settings, frames=4))
+    (folder / "000002.png").unlink()
+    dream_zoom(Dreamer(RELU2, tiny_subject()), open_picture(photo), folder, replace(settings, frames=3))
+    assert (folder / "000002.png").read_bytes() == whole
     with pytest.raises(RunError, match="config"):
         dream_zoom(Dreamer(replace(RELU2, seed=5), tiny_subject()), open_picture(photo), folder, settings)
     with pytest.raises(UsageError, match="png"):

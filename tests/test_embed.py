@@ -15,7 +15,7 @@ from impasto.embed.neighbours import nearest
 from impasto.embed.projection import principal_components, tsne, usual_perplexity
 from impasto.embed.quality import agreement, by_angle, chance, closest, mixtures, on_plane, ranks, trustworthiness
 from impasto.embed.suspects import out_of_fold
-from impasto.embed.twins import find_twins
+from impasto.embed.twins import find_twins, usual_cosine
 from impasto.errors import DataError, UnknownNameError, UsageError
 
 
@@ -221,3 +221,15 @@ def test_a_map_knows_the_neighbours_of_its_pictures_and_of_others() -> None:
     assert near[0].similarity == pytest.approx(1, abs=1e-6)
     assert found.facts.purity == pytest.approx(np.mean(found.agreement))
     assert (found.quality, found.tsne) == (found.facts.maps["pca"], None)
+
+
+def test_a_network_that_finds_all_alike_names_no_copies() -> None:
+    """Cosines of .97 mean little where those of any two pictures are .95; equal files are named in any case."""
+    features = torch.eye(6) + 1.5
+    usual = usual_cosine(features)
+    cosines = torch.nn.functional.cosine_similarity(features[:, None], features[None], dim=2)
+    assert usual == pytest.approx(float((cosines.sum() - 6) / 30), abs=1e-6)
+    neighbours, near = torch.tensor([[1], [0], [3], [2]]), torch.tensor([[0.97], [0.97], [0.97], [0.97]])
+    hashes = ["a", "a", "c", ""]
+    assert [twin.kind for twin in find_twins(hashes, neighbours, near, 0.6)] == ["bytes", "features"]
+    assert [(twin.first, twin.kind) for twin in find_twins(hashes, neighbours, near, usual)] == [(0, "bytes")]

@@ -188,13 +188,15 @@ def test_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_nothing_readable_and_too_few(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/bad.png").write_bytes(b"?")
+    for index in range(5):
+        (tmp_path / f"data/bad{index}.png").write_bytes(b"?")
     with pytest.raises(DataError, match="no picture of"):
         embed(EmbedConfig(tmp_path / "data"), tmp_path / "map", encoder=FakeEncoder())  # type: ignore[arg-type]
     for index in range(3):
         paint(tmp_path / f"few/{index}.png", "red", index)
     with pytest.raises(DataError, match="3 pictures make no map"):
         embed(EmbedConfig(tmp_path / "few"), tmp_path / "other", encoder=FakeEncoder())  # type: ignore[arg-type]
+    assert not (tmp_path / "other").exists()  # more pictures would be another run, and refused
 
 
 def test_features_of_any_network_are_means_of_its_last_map(tmp_path: Path) -> None:

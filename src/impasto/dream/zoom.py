@@ -16,7 +16,7 @@ from torch import Tensor
 from impasto.dream.dreaming import Dreamer, quiet_machine
 from impasto.dream.objectives import Objective
 from impasto.dream.octaves import Ascent, Kept
-from impasto.errors import UsageError
+from impasto.errors import RunError, UsageError
 from impasto.images import Picture, match_colours, save_picture, to_image, to_tensor
 from impasto.runs import RunFolder, to_plain
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
@@ -189,8 +189,12 @@ class _Frames:
 
     def picture(self, number: int) -> Image.Image:
         """Return a frame as it was stored: what follows must not depend on an interruption."""
-        with Image.open(self._path(number)) as image:
-            return image.convert("RGB")
+        try:
+            with Image.open(self._path(number)) as image:
+                return image.convert("RGB")
+        except OSError as error:
+            hint = "Remove it: the same command goes on there."
+            raise RunError(f"the frame {self._path(number)} is damaged: {error}.", hint) from error
 
     def pixels(self, number: int) -> np.ndarray:
         """Return a frame as H x W x 3."""

@@ -19,7 +19,7 @@ from impasto.data.grouping import together
 from impasto.embed.collection import read_collection
 from impasto.embed.config import EmbedConfig
 from impasto.embed.neighbours import nearest
-from impasto.embed.projection import principal_components, tsne
+from impasto.embed.projection import LEAST, principal_components, tsne
 from impasto.embed.quality import (
     Distances,
     MapQuality,
@@ -35,7 +35,7 @@ from impasto.embed.quality import (
 from impasto.embed.result import FIGURE_NAME, ClassFacts, CollectionMap, Facts, Neighbour, read_map
 from impasto.embed.seeing import extractor
 from impasto.embed.suspects import Judged, judge_labels
-from impasto.embed.twins import find_twins
+from impasto.embed.twins import find_twins, usual_cosine
 from impasto.encoders import AnyEncoder
 from impasto.errors import DataError, UnreadablePictureError
 from impasto.files import file_digests, write_bytes
@@ -67,6 +67,8 @@ def embed(
         UnknownNameError, WeightsError: the network cannot be had. RunError: ``output`` holds something else.
     """
     dataset = read_collection(config.data, config.split, on_progress)
+    if len(dataset) < LEAST:  # before the folder is made, which would be that of another collection with more of them
+        raise DataError(f"{len(dataset)} pictures make no map.", f"Give {LEAST} or more.")
     extract = extractor(config, encoder)
     seen = _seen_by(config, extract)
     run = RunFolder(output, {**config.effective(), "data": describe(dataset), "features": seen}, "embed")
@@ -139,7 +141,7 @@ def map_features(
         facts,
         judged.suspects,
         mixtures(labels, indices) if any(labels) else (),
-        find_twins([sample.sha256 for sample in data.samples], indices, cosines),
+        find_twins([sample.sha256 for sample in data.samples], indices, cosines, usual_cosine(values)),
         tuple(features.skipped),
     )
     tell("done")
