@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
@@ -22,7 +23,7 @@ from impasto.errors import DataError, UnknownNameError, UsageError
 from impasto.explain import ExplainConfig, explain
 from impasto.explain.activations import ActivationsConfig, show_activations, spread_layers, varied_channels
 from impasto.explain.attribution import attribute
-from impasto.explain.drawing import overlay, what_is_shown
+from impasto.explain.drawing import draw_sheet, overlay, what_is_shown
 from impasto.explain.missed import show_missed
 from impasto.explain.receptive import receptive_field
 from impasto.explain.targets import parse_target
@@ -303,3 +304,16 @@ def test_ensembles_are_refused_before_the_work(program: Program, tmp_path: Path,
     (tmp_path / "config.json").write_text('{"model": "ensemble"}')
     done = program("missed", tmp_path, data)
     assert (done.code, "members/0" in done.err) == (2, True)
+
+
+def test_words_on_a_sheet_stay_on_it() -> None:
+    """A single picture makes a narrow sheet, on which a verdict takes several lines; a tall one has its own below."""
+    cells = [(Image.new("RGB", (30, 240)), "bannister, banister, balustrade, balusters, handrail 12 %\nflat: nothing")]
+    for count in (1, 7):
+        figure = draw_sheet(cells * count, "Grad-CAM of 'predicted' " * 4, "Do not believe these maps: it failed. " * 5)
+        figure.draw_without_rendering()
+        inside = figure.bbox.padded(1)
+        for text in figure.findobj(Text):
+            box = text.get_window_extent()
+            assert inside.contains(box.x0, box.y0), text.get_text()
+            assert inside.contains(box.x1, box.y1), text.get_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Sequence
 
@@ -21,6 +22,8 @@ _FOR, _AGAINST = np.array([213.0, 60.0, 0.0]), np.array([0.0, 90.0, 200.0])
 _DARKEST, _COVER = 105, 0.85
 _INK, _MUTED, _PAPER = "#211d19", "#665e55", "#fbf9f5"
 _COLUMNS = 6
+# Mean width of a letter of matplotlib's own font, of its size.
+_LETTER = 0.56
 
 
 def overlay(image: Image.Image, values: Tensor, *, signed: bool = False) -> Image.Image:
@@ -53,22 +56,35 @@ def draw_sheet(cells: Sequence[tuple[Image.Image, str]], title: str, note: str =
     """Return a sheet of pictures with a line or two of text below each."""
     columns = max(1, min(_COLUMNS, len(cells)))
     rows = max(1, -(-len(cells) // columns))
-    width, height = max(5.5, 2.1 * columns), 2.6 * rows + 0.9
+    width = max(5.5, 2.1 * columns)
+    head, below = wrapped(_drawable(title), width, 13), wrapped(note, width, 9)
+    told = 0.15 + 0.24 * len(head)
+    top = told + 0.17 * len(below) + 0.2
+    height = top + 2.6 * rows + 0.2
     figure = Figure(figsize=(width, height), dpi=110, facecolor=_PAPER)
-    figure.text(0.02, 1 - 0.28 / height, _drawable(title), fontsize=13, color=_INK, va="center", parse_math=False)
-    figure.text(0.02, 1 - 0.62 / height, note, fontsize=9, color=_MUTED, va="center", parse_math=False)
+    for lines, size, colour, start in ((head, 13, _INK, 0.15), (below, 9, _MUTED, told + 0.05)):
+        text = "\n".join(lines)
+        figure.text(0.02, 1 - start / height, text, fontsize=size, color=colour, va="top", parse_math=False)
     grid = figure.add_gridspec(
-        rows, columns, left=0.02, right=0.98, top=1 - 0.85 / height, bottom=0.02, hspace=0.22, wspace=0.06
+        rows, columns, left=0.02, right=0.98, top=1 - top / height, bottom=0.55 / height, hspace=0.28, wspace=0.06
     )
     for index, (image, text) in enumerate(cells):
         axes = figure.add_subplot(grid[index // columns, index % columns])
         axes.imshow(image, interpolation="antialiased")
         axes.set_axis_off()
         axes.set_anchor("NW")
-        axes.text(
-            0, -0.03, text, transform=axes.transAxes, fontsize=8, color=_INK, va="top", wrap=True, parse_math=False
-        )
+        lines = "\n".join(line for part in text.splitlines() for line in wrapped(part, width / columns, 8))
+        axes.text(0, -0.03, lines, transform=axes.transAxes, fontsize=8, color=_INK, va="top", parse_math=False)
     return figure
+
+
+def wrapped(text: str, inches: float, size: float) -> list[str]:
+    """Return the lines of a text that fit into a width, in letters of a size in points.
+
+    >>> wrapped("a cat and a dog", 0.7, 9)
+    ['a cat and', 'a dog']
+    """
+    return textwrap.wrap(text, max(8, int(0.96 * inches * 72 / (_LETTER * size))))
 
 
 def to_png(figure: Figure) -> bytes:
