@@ -73,8 +73,8 @@ def draw_sheet(cells: Sequence[tuple[Image.Image, str]], title: str, note: str =
         axes.imshow(image, interpolation="antialiased")
         axes.set_axis_off()
         axes.set_anchor("NW")
-        lines = "\n".join(line for part in text.splitlines() for line in wrapped(part, width / columns, 8))
-        axes.text(0, -0.03, lines, transform=axes.transAxes, fontsize=8, color=_INK, va="top", parse_math=False)
+        caption = "\n".join(line for part in text.splitlines() for line in wrapped(part, width / columns, 8))
+        axes.text(0, -0.03, caption, transform=axes.transAxes, fontsize=8, color=_INK, va="top", parse_math=False)
     return figure
 
 
