@@ -33,7 +33,19 @@ _HOME = {
     "train": "impasto.classify",
 }
 
-_ROOMS = ("classify", "data", "dream", "embed", "encoders", "errors", "explain", "images", "report", "style", "subjects")
+_ROOMS = (
+    "classify",
+    "data",
+    "dream",
+    "embed",
+    "encoders",
+    "errors",
+    "explain",
+    "images",
+    "report",
+    "style",
+    "subjects",
+)
 
 __all__ = [
     "Classifier",
