@@ -56,5 +56,8 @@ class FakeEncoder(nn.Module):
             cells = torch.cat([cells, x.amax((2, 3))], 1)
         return torch.cat([cells, x.std((2, 3))], dim=1)
 
+    def pooled(self, x: Tensor, grid: int = 1) -> Tensor:
+        return self.features(x, grid)
+
     def identity(self) -> dict[str, Any]:
         return {"encoder": self.name, "sha256": self.sha256}
