@@ -351,7 +351,15 @@ def test_ctrl_c_saves_the_best_and_exits_130(pictures: tuple[Path, Path], tmp_pa
     command = [sys.executable, "-m", "impasto", "stylize", "photo.png", "-s", "stripes.png", "-o", "cut.png"]
     options = ["--size", "96", "--steps", "100000", "--encoder", "squeezenet1_1", "--weights", "random"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen([*command, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # Where tests run in the background, a shell has them ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert process.stderr is not None
     process.stderr.readline()  # the plan: the painting begins
     time.sleep(2)
