@@ -22,6 +22,7 @@ from impasto.style.config import StylizeConfig
 from impasto.style.judging import Judge, encoders_here, judge_for
 from impasto.style.optimize import stylize
 from impasto.style.sheet import captioned_sheet
+from style_fixtures import photo_and_stripes
 
 NAMES = ("squeezenet1_0", "squeezenet1_1")
 TINY = CompareConfig(NAMES, size=64, steps=2, weights="random")
@@ -36,12 +37,7 @@ def _small_judges(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> tuple[Path, Path]:
     """A smooth photo and a striped style."""
-    y, x = np.mgrid[0:60, 0:80]
-    photo = np.stack([x * 3, y * 4, 255 - x * 3], -1).clip(0, 255).astype(np.uint8)
-    stripes = np.where(((x + y) // 4 % 2)[..., None], [230, 40, 40], [20, 30, 90]).astype(np.uint8)
-    for name, array in (("photo.png", photo), ("stripes.png", stripes)):
-        Image.fromarray(array).save(tmp_path / name)
-    return tmp_path / "photo.png", tmp_path / "stripes.png"
+    return photo_and_stripes(tmp_path)
 
 
 def test_each_encoder_paints_and_another_judges(pictures: tuple[Path, Path], tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -23,6 +22,7 @@ from impasto.style.dream_channels import candidate_layers, choose_channels, try_
 from impasto.style.dream_compare import compare_dream
 from impasto.style.objective import Gatys2015Objective, NormalisedObjective
 from impasto.style.optimize import Painter, stylize
+from style_fixtures import photo_and_stripes
 
 TINY = {"encoder": "squeezenet1_1", "weights": "random", "size": 64, "steps": 6}
 
@@ -36,12 +36,7 @@ def _small_judges(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> tuple[Path, Path]:
     """A smooth photo and a striped style."""
-    y, x = np.mgrid[0:60, 0:80]
-    photo = np.stack([x * 3, y * 4, 255 - x * 3], -1).clip(0, 255).astype(np.uint8)
-    stripes = np.where(((x + y) // 4 % 2)[..., None], [230, 40, 40], [20, 30, 90]).astype(np.uint8)
-    for name, array in (("photo.png", photo), ("stripes.png", stripes)):
-        Image.fromarray(array).save(tmp_path / name)
-    return tmp_path / "photo.png", tmp_path / "stripes.png"
+    return photo_and_stripes(tmp_path)
 
 
 def an_objective(kind: type, dream: str, weight: float = 0.2, **options: float) -> NormalisedObjective:

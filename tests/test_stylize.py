@@ -34,6 +34,7 @@ from impasto.style.config import PRESETS, StylizeConfig
 from impasto.style.engine import optimise, plan_scales
 from impasto.style.losses import gram, style_distance
 from impasto.style.optimize import Painter, stylize
+from style_fixtures import photo_and_stripes
 
 TINY = {"encoder": "squeezenet1_1", "weights": "random", "size": 64, "steps": 6}
 
@@ -41,12 +42,7 @@ TINY = {"encoder": "squeezenet1_1", "weights": "random", "size": 64, "steps": 6}
 @pytest.fixture
 def pictures(tmp_path: Path) -> tuple[Path, Path]:
     """A smooth photo and a striped style."""
-    y, x = np.mgrid[0:60, 0:80]
-    photo = np.stack([x * 3, y * 4, 255 - x * 3], -1).clip(0, 255).astype(np.uint8)
-    stripes = np.where(((x + y) // 4 % 2)[..., None], [230, 40, 40], [20, 30, 90]).astype(np.uint8)
-    for name, array in (("photo.png", photo), ("stripes.png", stripes)):
-        Image.fromarray(array).save(tmp_path / name)
-    return tmp_path / "photo.png", tmp_path / "stripes.png"
+    return photo_and_stripes(tmp_path)
 
 
 def run_command(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -185,7 +185,7 @@ def show_activations(
         seen = subject.watch(look.pictures, names)
         views = []
         for number, name in enumerate(names, 1):
-            views.append(_view(subject, name, seen.maps.get(name), look.pictures, config))
+            views.append(_view(subject, name, seen.map_of(name), look.pictures, config))
             on_progress(Progress("layers", number, len(names)))
     files = tuple((str(sample.path), sha256) for sample, sha256 in zip(look.samples, look.hashes, strict=True))
     skipped = tuple((str(path), reason) for path, reason in look.failures)
@@ -212,9 +212,7 @@ def spread_layers(subject: Subject, count: int = _LAYERS) -> tuple[str, ...]:
     return tuple(layers[round(index * (len(layers) - 1) / (count - 1))] for index in range(count))
 
 
-def _view(subject: Subject, name: str, maps: Tensor | None, pictures: Tensor, config: ActivationsConfig) -> LayerView:
-    if maps is None:
-        raise UsageError(f"the layer {name} has no places that could be shown.", "Choose one before the pooling.")
+def _view(subject: Subject, name: str, maps: Tensor, pictures: Tensor, config: ActivationsConfig) -> LayerView:
     maps = maps.detach().float().cpu()
     strange = [number for number in config.chosen if not 0 <= number < maps.shape[1]]
     if strange:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.errors import UsageError
 from impasto.explain.targets import Goal
-from impasto.subjects import Seen, Subject, spatial
+from impasto.subjects import Subject, spatial
 
 # Activations with one channel silenced that go through the rest of the network together.
 _ABLATED = 64
@@ -50,7 +49,7 @@ def ablation_cam(subject: Subject, pictures: Tensor, goal: Goal, layer: str) -> 
 
 def _ablated(subject: Subject, picture: Tensor, goal: Goal, row: int, layer: str) -> Tensor:
     seen = subject.watch(picture, [layer])
-    raw, maps = seen.raw[layer], _places(seen, layer)
+    raw, maps = seen.raw[layer], seen.map_of(layer)
     channel_axis = 1 if maps.shape == raw.shape else raw.ndim - 1
     whole = goal.repeated(row, 1)(seen.output)
     weights = []
@@ -67,18 +66,7 @@ def _ablated(subject: Subject, picture: Tensor, goal: Goal, row: int, layer: str
 def _maps_and_slopes(subject: Subject, pictures: Tensor, goal: Goal, layer: str) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         seen = subject.watch(pictures, [layer], cut=True)
-        raw, maps = seen.raw[layer], _places(seen, layer)
+        raw, maps = seen.raw[layer], seen.map_of(layer)
         (slope,) = torch.autograd.grad(goal(seen.output).sum(), raw, allow_unused=True)
     slope = torch.zeros_like(raw) if slope is None else slope
     return maps.detach(), spatial(slope)
-
-
-def _places(seen: Seen, layer: str) -> Tensor:
-    """Return the map of a layer.
-
-    Raises:
-        UsageError: it has none.
-    """
-    if layer not in seen.maps:
-        raise UsageError(f"the layer {layer} has no places that could be shown.", "Choose one before the pooling.")
-    return seen.maps[layer]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image
 
 from impasto._version import __version__
 from impasto.errors import PictureError
@@ -17,9 +13,10 @@ from impasto.explain.drawing import overlay
 from impasto.files import write_text
 from impasto.images import open_picture, resize_long
 from impasto.report.page import environment
+from impasto.report.thumbnails import data_uri
 
 # Longer side of the pictures on the page, how many there are, and the quality of their WebP.
-_SIDE, _MOST, _QUALITY = 260, 120, 78
+_SIDE, _MOST, QUALITY = 260, 120, 78
 
 
 @dataclass(frozen=True)
@@ -62,11 +59,4 @@ def shown_map(item: Explained, *, signed: bool) -> ShownMap:
         image = resize_long(open_picture(item.sample.path).image, _SIDE)
     except PictureError:
         return ShownMap(item, None, None)
-    return ShownMap(item, data_uri(image), data_uri(overlay(image, item.values, signed=signed)))
-
-
-def data_uri(image: Image.Image) -> str:
-    """Return a picture as a ``data:`` URI."""
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=_QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return ShownMap(item, *(data_uri(each, QUALITY) for each in (image, overlay(image, item.values, signed=signed))))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from impasto.explain.activations import FIGURE_NAME
 from impasto.explain.explaining import SHEET_NAME
 from impasto.images import open_picture, resize_long
 from impasto.report.reading import Fields, read_object
+from impasto.report.thumbnails import data_uri
 from impasto.runs import MANIFEST_NAME
 
 EXPLAINED, ACTIVATIONS = "explained", "activations"
@@ -45,7 +44,7 @@ def read_looked_at(run: Path) -> tuple[LookedAt, ...]:
             continue
         record = read_object(folder / MANIFEST_NAME)
         try:
-            image = _data_uri(folder / figure)
+            image = data_uri(resize_long(open_picture(folder / figure).image, _SIDE), _QUALITY)
         except PictureError:
             continue
         found.append(LookedAt(title, _words(record, folder / MANIFEST_NAME), image, _shortcuts(record)))
@@ -63,9 +62,3 @@ def _shortcuts(record: dict[str, object]) -> tuple[str, ...]:
     shortcuts = record.get("shortcuts")
     known = shortcuts if isinstance(shortcuts, list) else []
     return tuple(str(item["words"]) for item in known if isinstance(item, dict) and "words" in item)
-
-
-def _data_uri(path: Path) -> str:
-    file = io.BytesIO()
-    resize_long(open_picture(path).image, _SIDE).save(file, "WEBP", quality=_QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

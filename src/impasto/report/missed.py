@@ -11,8 +11,9 @@ from impasto.explain.attribution import method_of
 from impasto.explain.missed import Missed, MissedOnes, Near
 from impasto.files import write_text
 from impasto.images import centre_crop, open_picture, resize_short
-from impasto.report.explanation import ShownMap, data_uri, shown_map
+from impasto.report.explanation import QUALITY, ShownMap, shown_map
 from impasto.report.page import environment
+from impasto.report.thumbnails import data_uri
 
 PAGE_NAME = "missed.html"
 # Classes whose probabilities are shown; side of the training pictures.
@@ -67,6 +68,6 @@ def build_missed_page(result: MissedOnes, output: Path, method: str = "grad-cam"
 
 def _small(path: Path) -> str | None:
     try:
-        return data_uri(centre_crop(resize_short(open_picture(path).image, _SIDE), _SIDE, _SIDE))
+        return data_uri(centre_crop(resize_short(open_picture(path).image, _SIDE), _SIDE, _SIDE), QUALITY)
     except PictureError:
         return None

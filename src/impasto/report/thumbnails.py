@@ -56,3 +56,10 @@ class Thumbnails:
             if len(data) <= self.limit:
                 break
         return data
+
+
+def data_uri(image: Image.Image, quality: int) -> str:
+    """Return an image as a ``data:`` URI, as WebP of one quality."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

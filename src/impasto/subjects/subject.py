@@ -51,6 +51,16 @@ class Seen:
     maps: dict[str, Tensor]
     raw: dict[str, Tensor]
 
+    def map_of(self, layer: str) -> Tensor:
+        """Return the map of a layer.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if layer not in self.maps:
+            raise UsageError(f"the layer {layer} has no places that could be shown.", "Choose one before the pooling.")
+        return self.maps[layer]
+
 
 @dataclass(frozen=True)
 class Subject:
