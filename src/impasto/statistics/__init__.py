@@ -10,14 +10,18 @@
 from impasto.statistics.bootstrap import bootstrap_interval
 from impasto.statistics.paired import CorrectedT, McNemar, corrected_t, mcnemar
 from impasto.statistics.proportion import Proportion, counts_behind, wilson
+from impasto.statistics.several import SignTest, holm, sign_test
 
 __all__ = [
     "CorrectedT",
     "McNemar",
     "Proportion",
+    "SignTest",
     "bootstrap_interval",
     "corrected_t",
     "counts_behind",
+    "holm",
     "mcnemar",
+    "sign_test",
     "wilson",
 ]
