@@ -8,18 +8,21 @@
 """
 
 from impasto.statistics.bootstrap import bootstrap_interval
+from impasto.statistics.crossed import CrossedMean, crossed_mean
 from impasto.statistics.paired import CorrectedT, McNemar, corrected_t, mcnemar
 from impasto.statistics.proportion import Proportion, counts_behind, wilson
 from impasto.statistics.several import SignTest, holm, sign_test
 
 __all__ = [
     "CorrectedT",
+    "CrossedMean",
     "McNemar",
     "Proportion",
     "SignTest",
     "bootstrap_interval",
     "corrected_t",
     "counts_behind",
+    "crossed_mean",
     "holm",
     "mcnemar",
     "sign_test",
