@@ -7,15 +7,18 @@
 0.219
 """
 
+from impasto.statistics.anova import Effect, factorial_anova
 from impasto.statistics.bootstrap import bootstrap_interval
 from impasto.statistics.crossed import CrossedMean, crossed_mean
-from impasto.statistics.paired import CorrectedT, McNemar, corrected_t, mcnemar
+from impasto.statistics.paired import CorrectedT, McNemar, corrected_t, mcnemar, paired_t
+from impasto.statistics.power import detectable, draws_needed, power
 from impasto.statistics.proportion import Proportion, counts_behind, wilson
 from impasto.statistics.several import SignTest, holm, sign_test
 
 __all__ = [
     "CorrectedT",
     "CrossedMean",
+    "Effect",
     "McNemar",
     "Proportion",
     "SignTest",
@@ -23,8 +26,13 @@ __all__ = [
     "corrected_t",
     "counts_behind",
     "crossed_mean",
+    "detectable",
+    "draws_needed",
+    "factorial_anova",
     "holm",
     "mcnemar",
+    "paired_t",
+    "power",
     "sign_test",
     "wilson",
 ]
