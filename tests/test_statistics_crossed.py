@@ -53,7 +53,8 @@ def by_hand(study: Table, overlap: float) -> tuple[float, float, float]:
     v_draws, v_items = variance(lambda j, i: j) * J / (J - 1), variance(lambda j, i: i) * len(items) / (len(items) - S)
     v_cells = variance(lambda j, i: (j, i))
     more = (J - 1) * overlap**2 if v_draws > v_cells else 0
-    total = v_draws + max(0, v_items - v_cells) + more * (v_draws - v_cells)
+    pictures, common = max(0, v_items - v_cells), more * (v_draws - v_cells)
+    total = v_draws + pictures + common + 2 * math.sqrt(pictures * common)
     spread = ((1 + more) * v_draws) ** 2 / (J - 1) + v_items**2 / (len(items) - S)
     return sum(means.values()) / S, math.sqrt(total), total**2 / spread
 

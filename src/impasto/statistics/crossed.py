@@ -79,14 +79,15 @@ def crossed_mean(
 ) -> CrossedMean:
     """Estimate the difference of two arms that were trained on the same draws and tested on the same pictures.
 
-    The squared error is V_draws + max(0, V_items - V_cells) + max(0, V_draws - V_cells) (J - 1) overlap², where each
-    V is the variance of the mean with that clustering: two-way clustering (Cameron, Gelbach and Miller 2011), kept
-    from falling below the plain variance over draws, and what training sets have in common. Degrees of freedom are
-    Satterthwaite's (1946), of J - 1 for V_draws and of clusters less classes for V_items.
+    With the variances V_draws, V_items and V_cells that the mean has with each clustering, the squared error is
+    V_draws + B + C + 2 sqrt(B C), where
 
-    In 1000 simulated studies of each of three kinds of arms, 95 % intervals held the truth in 95.2 to 96.1 % with 25
-    draws, in 95.5 to 96.1 % with 10 and in 95.5 to 96.4 % with 5. Where the arms differ on a handful of pictures only
-    (under about ten) no interval of this form holds: use the exact ``mcnemar`` on one fold each.
+    - V_draws + B, with B = max(0, V_items - V_cells), is two-way clustering (Cameron, Gelbach and Miller 2011), kept
+      from falling below the plain variance over draws;
+    - C = max(0, V_draws - V_cells) (J - 1) overlap² is what training sets have in common;
+    - 2 sqrt(B C) is the most that B and C can have in common: a picture teaches in some draws and is tested in others.
+
+    Degrees of freedom are Satterthwaite's (1946), with J - 1 for V_draws and clusters less classes for V_items.
 
     Args:
         draws: for each of K answers, the training set behind it; folds of a cross-validation are draws as well.
@@ -115,28 +116,30 @@ def crossed_mean(
     parts = weights * residuals
     J, G, S = (int(labels.max()) + 1 for labels in (draw, item, stratum))
     by_item = _clustered(parts, item) * G / (G - S)
-    if J > 1:
-        by_draw, by_cell = _clustered(parts, draw) * J / (J - 1), _clustered(parts, draw * G + item)
-    else:
-        by_draw, by_cell = 0.0, 0.0
-    more = (J - 1) * overlap**2
-    training = max(0.0, by_draw - by_cell) * (1 + more)
-    pictures = max(0.0, by_item - by_cell)
-    rest = min(by_draw, by_cell)
-    variance = training + pictures + rest
-    error = math.sqrt(variance)
-    mean = float(weights @ values)
-    told = {"training sets": training, "test pictures": pictures, "rest": rest}
+    by_draw = _clustered(parts, draw) * J / (J - 1) if J > 1 else 0.0
+    by_cell = _clustered(parts, draw * G + item) if J > 1 else 0.0
+    more = (J - 1) * overlap**2 if by_draw > by_cell else 0.0
+    mean, told = float(weights @ values), _parts(by_draw, by_item, by_cell, more)
+    error = math.sqrt(sum(told.values()))
     if error < _ROUNDING:
-        p, df = float(mean == 0), float(max(J - 1, 1) if J > 1 else G - S)
-        return CrossedMean(mean, mean, mean, p, 0.0, df, dict.fromkeys(told, 0.0), J, G)
-    slope = 1 + more if by_draw > by_cell else 1.0
-    df = _satterthwaite(variance, (slope * by_draw, J - 1), (by_item, G - S))
-    reach = float(t.ppf((1 + confidence) / 2, df)) * error
-    shares = {name: part / variance for name, part in told.items()}
-    return CrossedMean(
-        mean, mean - reach, mean + reach, 2 * float(t.sf(abs(mean) / error, df)), error, df, shares, J, G
-    )
+        df = J - 1 if J > 1 else G - S
+        return CrossedMean(mean, mean, mean, float(mean == 0), 0.0, float(df), dict.fromkeys(told, 0.0), J, G)
+    freedom = _satterthwaite(error**2, ((1 + more) * by_draw, J - 1), (by_item, G - S))
+    reach = float(t.ppf((1 + confidence) / 2, freedom)) * error
+    p = 2 * float(t.sf(abs(mean) / error, freedom))
+    shares = {name: part / error**2 for name, part in told.items()}
+    return CrossedMean(mean, mean - reach, mean + reach, p, error, freedom, shares, J, G)
+
+
+def _parts(by_draw: float, by_item: float, by_cell: float, more: float) -> dict[str, float]:
+    """Return the parts of the squared error; what two of them have in common goes to both by halves."""
+    training, pictures = max(0.0, by_draw - by_cell), max(0.0, by_item - by_cell)
+    common = math.sqrt(more * training * pictures)
+    return {
+        "training sets": training * (1 + more) + common,
+        "test pictures": pictures + common,
+        "rest": min(by_draw, by_cell),
+    }
 
 
 def _checked(draws: Numbers, items: Numbers, strata: Numbers, differences: Values) -> tuple[Any, ...]:
