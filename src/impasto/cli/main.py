@@ -13,6 +13,7 @@ import typer
 from impasto._version import __version__
 from impasto.cli import (
     activations,
+    bias,
     dataset,
     demo,
     dream,
@@ -53,6 +54,7 @@ for room in (
     missed,
     activations,
     neurons,
+    bias,
     embed,
     export,
     encoders,

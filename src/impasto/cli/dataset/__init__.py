@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from impasto.cli.dataset import card, check, fetch, importing, split, stylize
+from impasto.cli.dataset import card, check, fetch, importing, score, split, stylize
 
 app = typer.Typer(help="Make and mend labelled folders of pictures.", no_args_is_help=True)
 app.command("stylize")(stylize.stylize)
+app.command("score")(score.score)
 app.command("import")(importing.import_)
 app.command("fetch")(fetch.fetch)
 app.command("split")(split.split)

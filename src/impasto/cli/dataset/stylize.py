@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from impasto.cli.console import AsJson, Device, Quiet, Seed, Weights, err, print_json, progress_bar, remark
 from impasto.cli.methods import choose_method
+from impasto.errors import UsageError
 from impasto.runtime import human_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from impasto.data.repaint.choosing import Choice
+    from impasto.judged import KeepLabel
+    from impasto.style.config import FastConfig, StylizeConfig
+
+AUTO = "auto"
 
 
 def stylize(
@@ -30,7 +41,20 @@ def stylize(
     ] = None,
     size: Annotated[int, typer.Option(help="Longer side in pixels.")] = 256,
     strength: Annotated[
-        list[float] | None, typer.Option(help="0..1; several for a repaint each.", show_default="1; optimise: 0.5")
+        list[str] | None,
+        typer.Option(
+            metavar="NUMBER|auto",
+            help="0..1; several for a repaint each; auto: the strongest that keeps the label, as --judge sees it.",
+            show_default="1; optimise: 0.5",
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="auto: what names the photos' classes, a folder of `impasto train` or torchvision:<name>."),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(help="auto: share of the photo's own probability that a repaint must keep.", show_default="0.5"),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Optimisation steps a picture.", show_default="the preset's")
@@ -52,9 +76,9 @@ def stylize(
     """Repaint every photo in every style. Killed at any moment, the same command goes on where it stopped."""
     from impasto.data.repaint.records import RepaintConfig
     from impasto.data.repaint.repainting import FolderPainter
-    from impasto.style.config import DEFAULT_NETWORK, FastConfig, StylizeConfig, config_from, fast_config_from
+    from impasto.style.config import DEFAULT_NETWORK, config_from, fast_config_from
 
-    strengths = tuple(strength or ())
+    auto, strengths = _strengths(strength or [], judge, keep)
     common = {
         "size": size,
         "precision": precision,
@@ -72,7 +96,8 @@ def stylize(
     config = RepaintConfig(chosen, label, originals, fractions, strengths)  # type: ignore[arg-type]
     hidden = quiet or as_json
     with progress_bar(hidden) as on_progress:
-        painter = FolderPainter(content, styles, output, config, on_progress=on_progress)
+        chooser = _chooser(judge, keep, chosen, device) if auto else None
+        painter = FolderPainter(content, styles, output, config, chooser=chooser, on_progress=on_progress)
         estimate = painter.estimate()
         remark(str(estimate), hidden=hidden)
         if dry_run:
@@ -91,9 +116,59 @@ def stylize(
                 "reused": result.reused,
                 "rejected": result.rejected,
                 "seconds": result.seconds,
+                **({"chosen": [choice.record() for choice in result.choices]} if auto else {}),
             }
         )
         return
+    if auto:
+        _show_choices(result.choices, str(judge), quiet)
     counts = ", ".join(f"{name} {len(result.dataset.split(name))}" for name in result.dataset.splits)
     remark(f"{result.painted} painted, {result.reused} found, in {human_time(result.seconds)}; {counts}", hidden=quiet)
     typer.echo(str(result.folder))
+
+
+def _strengths(words: Sequence[str], judge: str | None, keep: float | None) -> tuple[bool, tuple[float, ...]]:
+    """Return whether a judge chooses the strengths, and the numbers that were given.
+
+    Raises:
+        UsageError: a word that is neither, a number beside auto, or auto without a judge, or a judge without auto.
+    """
+    if AUTO not in words:
+        for name, value in (("judge", judge), ("keep", keep)):
+            if value is not None:
+                raise UsageError(f"--{name} has no meaning without --strength auto.", "Give --strength auto.")
+        return False, tuple(_number(word) for word in words)
+    if len(words) > 1:
+        raise UsageError("--strength auto stands alone.", "Leave the other strengths out.")
+    if judge is None:
+        hint = "Give --judge RUN, a folder that `impasto train` wrote for the photos' classes."
+        raise UsageError("--strength auto needs somebody who says what keeps the label.", hint)
+    return True, ()
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError as error:
+        raise UsageError(f"strength {word!r} is neither a number nor auto.", "Write 0.7, or auto.") from error
+
+
+def _chooser(judge: str | None, keep: float | None, chosen: StylizeConfig | FastConfig, device: str) -> KeepLabel:
+    from impasto.judged import KeepLabel, open_judge
+    from impasto.style.config import StylizeConfig
+
+    opened = open_judge(str(judge), device=device)
+    slow = isinstance(chosen, StylizeConfig)
+    return KeepLabel(opened, slow=slow) if keep is None else KeepLabel(opened, keep, slow=slow)
+
+
+def _show_choices(choices: Sequence[Choice], judge: str, quiet: bool) -> None:
+    """Say which strengths were taken, and where the judge is not to be trusted."""
+    strengths = Counter(choice.strength for choice in choices)
+    told = ", ".join(f"{strength:g} × {count}" for strength, count in sorted(strengths.items(), reverse=True))
+    remark(f"strengths: {told}; one row a repaint: strengths.csv", hidden=quiet)
+    for reason, count in sorted(Counter(choice.reason for choice in choices).items()):
+        remark(f"{count} of {len(choices)}: {reason}", hidden=quiet)
+    if taught := sum(choice.taught for choice in choices):
+        told = f"{taught} of {len(choices)} repaints are of photos that taught {judge}"
+        remark(f"warning: {told}; it knows them, and lets them be painted too strongly", hidden=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -68,12 +68,18 @@ def _method(config: StylizeConfig | FastConfig) -> str:
 
 
 def read_sources(
-    folder: Path, check: Callable[[Picture], None], rejected: Rejected, stage: str, on_progress: OnProgress
+    folder: Path,
+    check: Callable[[Picture], None],
+    rejected: Rejected,
+    stage: str,
+    on_progress: OnProgress,
+    only: Collection[str] | None = None,
 ) -> list[Source]:
     """Open every picture below ``folder`` once; name the unusable ones, and empty class folders, in ``rejected``.
 
     Args:
         check: raises a ``PictureError`` for a picture that can be read and still not be used.
+        only: paths below ``folder``, of the pictures that are wanted; None for all.
 
     Raises:
         DataError: no such folder, or nothing usable in it.
@@ -81,7 +87,7 @@ def read_sources(
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder.")
     sources = []
-    paths = find_pictures(folder)
+    paths = [path for path in find_pictures(folder) if only is None or path.relative_to(folder).as_posix() in only]
 
     def read(path: Path) -> Source | str:
         name = path.relative_to(folder).as_posix()
@@ -102,38 +108,67 @@ def read_sources(
             on_progress(Progress(stage, index, len(paths), {}, name))
     if not sources:
         raise DataError(f"{folder} holds no usable picture.", "Expected JPEG, PNG, WebP, TIFF, BMP or GIF files.")
-    for each in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if not find_pictures(each):
-            rejected.append((each.name, f"the folder {each} holds no picture"))
+    if only is None:
+        rejected += _empty_folders(folder)
     return sources
 
 
+def _empty_folders(folder: Path) -> Rejected:
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [(each.name, f"the folder {each} holds no picture") for each in inside if not find_pictures(each)]
+
+
 def plan_jobs(
-    photos: Sequence[Source], styles: Sequence[Source], config: RepaintConfig, group_of: Callable[[Source], str]
+    photos: Sequence[Source],
+    styles: Sequence[Source],
+    config: RepaintConfig,
+    group_of: Callable[[Source], str],
+    pairs: Collection[tuple[str, str]] | None = None,
 ) -> list[Job]:
     """Return every picture of the data set, photo by photo.
+
+    Args:
+        pairs: names of the photos and of the styles that they get, for a data set without splits; None deals the
+            photos to splits, and each gets every style.
 
     Raises:
         DataError: two pictures would get one name, or the photos are too few for the splits.
     """
-    splits = _splits(photos, config, group_of)
+    splits = _splits(photos, config, group_of) if pairs is None else {}
+    wanted = None if pairs is None else set(pairs)
     strengths = config.strengths or (config.stylize.strength,)
     by_content = config.label == "content"
     jobs = []
     for photo in photos:
-        common = (splits[photo.path], group_of(photo))
+        common = (splits.get(photo.path, ""), group_of(photo))
         if config.originals:
             jobs.append(_job(photo, None, config.stylize, photo.label if by_content else "original", *common))
         for style in styles:
+            if wanted is not None and (photo.name, style.name) not in wanted:
+                continue
+            # Styles of a folder have names of their own; those of pairs are photos, which may be called alike.
+            painted = f"--{style.path.stem if wanted is None else _flat(style)}"
             for strength in strengths:
-                # Not from the position: adding a photo must not change the others.
-                seed = derive_seed(config.stylize.seed, photo.sha256, style.sha256, f"{strength:g}")
-                stylize = replace(config.stylize, strength=strength, seed=seed)
+                stylize = at_strength(config.stylize, photo, style, strength)
                 suffix = f"--{strength:g}" if len(strengths) > 1 else ""
                 label = photo.label if by_content else style.path.stem
-                jobs.append(_job(photo, style, stylize, label, *common, suffix))
+                jobs.append(_job(photo, style, stylize, label, *common, painted + suffix))
     _require_distinct(jobs)
     return jobs
+
+
+def at_strength(
+    stylize: StylizeConfig | FastConfig, photo: Source, style: Source, strength: float
+) -> StylizeConfig | FastConfig:
+    """Return how one photo is painted in one style; ``stylize`` has the data set's seed."""
+    # Not from the position: adding a photo must not change the others.
+    seed = derive_seed(stylize.seed, photo.sha256, style.sha256, f"{strength:g}")
+    return replace(stylize, strength=strength, seed=seed)
+
+
+def _flat(source: Source) -> str:
+    """Return a path below its folder as one name."""
+    return PurePosixPath(source.name).with_suffix("").as_posix().replace("/", "-")
 
 
 def _job(
@@ -145,9 +180,8 @@ def _job(
     group: str,
     suffix: str = "",
 ) -> Job:
-    stem = PurePosixPath(photo.name).with_suffix("").as_posix().replace("/", "-")
-    painted = f"--{style.path.stem}" if style else ""
-    return Job(photo, style, config, label, split, group, f"{split}/{label}/{stem}{painted}{suffix}.png")
+    place = f"{split}/{label}" if split else label
+    return Job(photo, style, config, label, split, group, f"{place}/{_flat(photo)}{suffix}.png")
 
 
 def _splits(photos: Sequence[Source], config: RepaintConfig, group_of: Callable[[Source], str]) -> dict[Path, str]:

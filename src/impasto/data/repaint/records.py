@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from impasto.data.dataset import TABLE_NAME, Dataset, Sample
+from impasto.data.repaint.choosing import Choice
 from impasto.errors import UsageError
 from impasto.runtime import human_bytes, human_time
 from impasto.style.config import FastConfig, StylizeConfig
@@ -87,7 +88,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RepaintResult:
-    """A finished folder: the data set in it, how many pictures were made now, and what was set aside."""
+    """A finished folder: the data set in it, how many pictures were made now, and what was set aside.
+
+    ``choices`` has one record a repaint where a judge chose the strengths.
+    """
 
     folder: Path
     dataset: Dataset
@@ -95,6 +99,7 @@ class RepaintResult:
     reused: int
     rejected: tuple[tuple[str, str], ...]
     seconds: float
+    choices: tuple[Choice, ...] = ()
 
 
 def sample_of(root: Path, row: Row) -> Sample:
