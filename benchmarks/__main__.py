@@ -24,6 +24,7 @@ from benchmarks.few_shot import few_shot
 from benchmarks.importing import importing
 from benchmarks.loaders import loaders
 from benchmarks.networks import networks
+from benchmarks.planted import planted
 from benchmarks.training_speed import training_speed
 from impasto.encoders import ENCODERS, AnyEncoder, load_encoder
 from impasto.images import Picture, open_picture, resize_long, to_tensor
@@ -49,6 +50,7 @@ BENCHMARKS = (
     "training-speed",
     "dream",
     "attribution",
+    "planted",
 )
 # L-BFGS gives up reaching Adam's loss after so many steps at full size.
 MOST_STEPS = 1000
@@ -166,6 +168,8 @@ def main() -> None:
         attribution(options.folder)
     if "duplicates" in options.which:
         duplicates()
+    if "planted" in options.which:
+        planted()
     with tempfile.TemporaryDirectory() as folder:
         content = options.content or sample_photos(Path(folder))[0]
         style = options.style or paint_styles(Path(folder), names=["night-swirls"])[0]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from impasto.errors import UsageError
 
@@ -87,7 +87,8 @@ def crossed_mean(
     - C = max(0, V_draws - V_cells) (J - 1) overlap² is what training sets have in common;
     - 2 sqrt(B C) is the most that B and C can have in common: a picture teaches in some draws and is tested in others.
 
-    Degrees of freedom are Satterthwaite's (1946), with J - 1 for V_draws and clusters less classes for V_items.
+    Degrees of freedom are Satterthwaite's (1946), with J - 1 for V_draws and clusters less classes for V_items, and
+    no fewer than the lesser of both.
 
     Args:
         draws: for each of K answers, the training set behind it; folds of a cross-validation are draws as well.
@@ -125,8 +126,8 @@ def crossed_mean(
         df = J - 1 if J > 1 else G - S
         return CrossedMean(mean, mean, mean, float(mean == 0), 0.0, float(df), dict.fromkeys(told, 0.0), J, G)
     freedom = _satterthwaite(error**2, ((1 + more) * by_draw, J - 1), (by_item, G - S))
-    reach = float(t.ppf((1 + confidence) / 2, freedom)) * error
-    p = 2 * float(t.sf(abs(mean) / error, freedom))
+    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error
+    p = 2 * float(stdtr(freedom, -abs(mean) / error))
     shares = {name: part / error**2 for name, part in told.items()}
     return CrossedMean(mean, mean - reach, mean + reach, p, error, freedom, shares, J, G)
 
@@ -160,7 +161,8 @@ def _checked(draws: Numbers, items: Numbers, strata: Numbers, differences: Value
         raise UsageError(
             f"Draw {named_draws[j]} tests no picture of class {named_strata[s]}.", "Leave one of them out."
         )
-    counts = np.bincount(np.unique(stratum * (item.max() + 1) + item) // (item.max() + 1))
+    pairs = np.bincount(stratum * (item.max() + 1) + item, minlength=len(named_strata) * (int(item.max()) + 1))
+    counts = (pairs.reshape(len(named_strata), -1) > 0).sum(axis=1)
     if counts.min() < 2:
         raise UsageError(
             f"Class {named_strata[counts.argmin()]} has one test picture, which shows no scatter.", "Leave it out."
@@ -182,5 +184,7 @@ def _clustered(parts: _Floats, labels: _Places) -> float:
 
 
 def _satterthwaite(variance: float, *components: tuple[float, int]) -> float:
-    # At least 1: a t distribution of less has no use here, and 25 draws never come near.
-    return max(1.0, variance**2 / sum(value**2 / df for value, df in components if value))
+    # A sum has no fewer degrees of freedom than its parts. The formula takes them for independent, which what training
+    # sets have in common and their scatter are not, and would go below.
+    known = [(value, df) for value, df in components if value]
+    return max(min(df for _, df in known), variance**2 / sum(value**2 / df for value, df in known))
