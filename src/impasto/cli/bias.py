@@ -121,6 +121,7 @@ def _show(result: ShapeBias) -> None:
         )
     if len(classes) > _SHOWN:
         out.print(f"and {len(classes) - _SHOWN} more classes, see bias.json", highlight=False)
+    out.print(f"painted by {result.painted}", highlight=False, markup=False)
     out.print(result.words, highlight=False, markup=False)
 
 

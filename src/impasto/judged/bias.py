@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from impasto.data.repaint.records import Row
@@ -69,16 +69,25 @@ def shape_bias(
     if not good:
         raise DataError(f"no picture of {folder} can be read.", "Make the data set again.")
     result = ShapeBias(
-        judge.name,
-        tuple(_decision(repaints, row, judge, seen) for row in good),
-        tuple(sorted({(str(ask.path), answer.error) for ask, answer in seen.items() if answer.error})),
-        judge.identity(),
-        sum(row.content_sha256 in judge.taught for row in good),
+        name=judge.name,
+        decisions=tuple(_decision(repaints, row, judge, seen) for row in good),
+        skipped=tuple(sorted({(str(ask.path), answer.error) for ask, answer in seen.items() if answer.error})),
+        judge=judge.identity(),
+        painted=_painted(good),
+        weak=any(row.method.startswith("network") and float(row.strength) < 1 for row in good),
+        taught=sum(row.content_sha256 in judge.taught for row in good),
     )
     if output is not None:
         result.save(output)
         write_bytes(output / SHEET_NAME, conflict_sheet(result, repaints))
     return result
+
+
+def _painted(rows: Sequence[Row]) -> str:
+    """Return how pictures were made."""
+    methods = " and ".join(sorted({row.method for row in rows}))
+    strengths = sorted({float(row.strength) for row in rows})
+    return f"{methods}, strength {', '.join(f'{strength:g}' for strength in strengths)}"
 
 
 def _decision(repaints: Repaints, row: Row, judge: Judge, seen: Mapping[Ask, Answer]) -> Decision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -121,6 +121,8 @@ class ShapeBias:
         decisions: one a picture.
         skipped: pictures that could not be judged, with reasons.
         judge: what tells the network from any other.
+        painted: how the pictures were made, in words; ``weak``: below a network's full strength, where some of the
+            photo's own texture is left.
         taught: how many of the pictures have a content photo that taught the network.
     """
 
@@ -128,6 +130,8 @@ class ShapeBias:
     decisions: tuple[Decision, ...]
     skipped: tuple[tuple[str, str], ...]
     judge: dict[str, Any]
+    painted: str = ""
+    weak: bool = False
     taught: int = 0
 
     @property
@@ -170,18 +174,23 @@ class ShapeBias:
             verdict = f"Cannot tell whether {self.name} decides by shape or by texture: {told}."
         else:
             verdict = f"{self.name} decides by {'shape' if low > 0.5 else 'texture'}: {told}."
+        return " ".join([verdict, *self._reserves(counts)])
+
+    def _reserves(self, counts: CueCounts) -> Iterator[str]:
+        """Yield what must be said beside the share."""
         if 2 * counts.other > counts.n:
-            share = Proportion(counts.other, counts.n)
-            verdict += (
-                f" {share} of the pictures are named as neither, so that this is about the rest; in "
-                f"{counts.preference} the class of the shape is more probable than that of the texture."
+            yield (
+                f"{Proportion(counts.other, counts.n)} of the pictures are named as neither; in {counts.preference} of "
+                "all the class of the shape is more probable than that of the texture."
             )
-        return verdict
+        if self.weak:
+            yield "Painted below full strength they keep some of the photo's own texture, which favours the shape."
 
     def record(self) -> dict[str, Any]:
         """Return what the JSON file says."""
         return {
             "model": self.judge,
+            "painted": self.painted,
             "verdict": self.words,
             "content_named": self.counted.record(),
             "both_named": self.both.record(),

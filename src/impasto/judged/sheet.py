@@ -28,7 +28,7 @@ def conflict_sheet(result: ShapeBias, repaints: Repaints) -> bytes:
             (_shown(repaints.style(row).path), f"texture: {item.texture}\nnamed {item.style_answer or 'nothing'}"),
             (_shown(repaints.repaint(row).path), f"{item.cue}: {item.answer} {item.probability:.0%}"),
         ]
-    return to_png(draw_sheet(cells, f"Shape against texture: {result.name}", result.words))
+    return to_png(draw_sheet(cells, f"Shape against texture: {result.name}", f"{result.words} ({result.painted})"))
 
 
 def chosen(decisions: Sequence[Decision]) -> list[Decision]:
