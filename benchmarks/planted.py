@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from impasto.statistics import corrected_t, crossed_mean, holm, paired_t, sign_test, wilson
+from impasto.statistics import CorrectedT, CrossedMean, corrected_t, crossed_mean, holm, paired_t, sign_test, wilson
 
 Array = npt.NDArray[np.float64]
 Answers = npt.NDArray[np.bool_]
@@ -111,7 +111,7 @@ def analyse(design: Design, differences: Array, tested: Answers) -> Iterator[tup
     n_train = len(LABELS) - n_test if design.folds else 3 * SHOTS
     draw, item = np.nonzero(tested)
     rows = draw, item, LABELS[item], differences[tested]
-    results = {
+    results: dict[str, CorrectedT | CrossedMean] = {
         "plain paired t": paired_t(scores),
         "Nadeau and Bengio": corrected_t(scores, n_train, n_test),
         "crossed_mean, overlap 0": crossed_mean(*rows),

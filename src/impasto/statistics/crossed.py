@@ -7,8 +7,8 @@ Nadeau and Bengio's correction errs on the other side, by far, where a draw trai
 
 How much draws that share training pictures agree: Hoeffding's (1948) theory of U-statistics bounds the correlation
 of two draws that share a fraction c of them by c. Near its best a classifier's accuracy depends on the training set's
-errors by their squares only, its linear part vanishes, and c² is what is left. Simulated classifiers show c² or less
-(``python -m benchmarks planted``): c itself gives intervals half as wide again as they need to be.
+errors by their squares only, its linear part vanishes, and c² is what is left. Simulated classifiers show about c² or
+less; with c itself intervals are a third wider, or more, than they need to be.
 """
 
 from __future__ import annotations
@@ -89,6 +89,13 @@ def crossed_mean(
 
     Degrees of freedom are Satterthwaite's (1946), with J - 1 for V_draws and clusters less classes for V_items, and
     no fewer than the lesser of both.
+
+    In 1000 simulated studies of each kind (``python -m benchmarks planted``) 95 % intervals held the truth in 95.4 to
+    98.5 % with 25 draws, in 95 to 96 % with 10 and in 94 to 96 % with 5; in 95 to 97 % with the folds of one 5-fold
+    cross-validation, and up to always where arms hardly differ. Of the plain t-test over 25 draws 88 to 95 % did; of
+    Nadeau and Bengio's all, with intervals six to twelve times as wide. This is of arms that go by much the same
+    features. Of two that have none in common, such as two encoders, intervals are too narrow: 87 to 94 % held the
+    truth, since what a picture teaches and how it is answered then go together more than this allows for.
 
     Args:
         draws: for each of K answers, the training set behind it; folds of a cross-validation are draws as well.

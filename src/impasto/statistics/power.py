@@ -21,6 +21,9 @@ def power(effect: float, sd: float, draws: int, overlap: float = 0.0, alpha: flo
             are taken to correlate by its square, and the error is sd sqrt(1 / J + (1 - 1 / J) overlap²) for J draws.
         alpha: a p-value below it counts as found.
 
+    In simulated studies (``python -m benchmarks planted``) ``crossed_mean`` found a difference of 2.26 points, with a
+    standard deviation of 2.77, in 95, 59 and 25 % of those with 25, 10 and 5 draws. This says 92, 58 and 28 %.
+
     Raises:
         UsageError: fewer than two draws, ``sd`` not above 0, or a share that cannot be.
 
