@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,11 @@ def test_signs_by_hand() -> None:
     assert (test.positive, test.negative, test.ties) == (5, 1, 1)
     assert test.p == pytest.approx(2 * (1 + 6) / 2**6)
     assert test.record() == {"positive": 5, "negative": 1, "ties": 1, "p": test.p}
+
+
+def test_counts_of_arrays_can_be_written() -> None:
+    assert json.loads(json.dumps(sign_test(np.array([0.1, -0.2, 0.3])).record()))["positive"] == 2
+    assert json.loads(json.dumps(holm(np.array([0.01, 0.2])))) == [0.02, 0.2]
 
 
 def test_seven_of_seven_is_the_least_that_seven_draws_can_say() -> None:

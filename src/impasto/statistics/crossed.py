@@ -131,7 +131,9 @@ def crossed_mean(
     error = math.sqrt(sum(told.values()))
     if error < _ROUNDING:
         df = J - 1 if J > 1 else G - S
-        return CrossedMean(mean, mean, mean, float(mean == 0), 0.0, float(df), dict.fromkeys(told, 0.0), J, G)
+        return CrossedMean(
+            mean, mean, mean, float(abs(mean) < _ROUNDING), 0.0, float(df), dict.fromkeys(told, 0.0), J, G
+        )
     freedom = _satterthwaite(error**2, ((1 + more) * by_draw, J - 1), (by_item, G - S))
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error
     p = 2 * float(stdtr(freedom, -abs(mean) / error))
@@ -194,4 +196,4 @@ def _satterthwaite(variance: float, *components: tuple[float, int]) -> float:
     # A sum has no fewer degrees of freedom than its parts. The formula takes them for independent, which what training
     # sets have in common and their scatter are not, and would go below.
     known = [(value, df) for value, df in components if value]
-    return max(min(df for _, df in known), variance**2 / sum(value**2 / df for value, df in known))
+    return max(float(min(df for _, df in known)), variance**2 / sum(value**2 / df for value, df in known))

@@ -70,5 +70,5 @@ def sign_test(differences: Sequence[float]) -> SignTest:
     """
     if any(math.isnan(value) for value in differences):
         raise UsageError("A difference that is not a number has no sign.", "Leave out what could not be measured.")
-    positive, negative = (sum(sign * value > 0 for value in differences) for sign in (1, -1))
+    positive, negative = (sum(bool(sign * value > 0) for value in differences) for sign in (1, -1))
     return SignTest(positive, negative, len(differences) - positive - negative)
