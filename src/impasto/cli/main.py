@@ -27,6 +27,7 @@ from impasto.cli import (
     network,
     neurons,
     predict,
+    study,
     stylize,
     train,
 )
@@ -56,6 +57,7 @@ for room in (
     neurons,
     bias,
     embed,
+    study,
     export,
     encoders,
 ):

@@ -1,0 +1,123 @@
+"""The arms of a study: all combinations of its factors, its controls, and both again for each sensitivity value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Literal
+
+from impasto.errors import UnknownNameError, UsageError
+from impasto.runs import digest
+from impasto.study.reading import settings_with
+from impasto.study.spec import Control, Settings, Study
+
+PRIMARY = ""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of teaching (or of repainting).
+
+    Attributes:
+        name: of its levels that are not the baseline's, joined by " + "; "baseline" where there are none.
+        settings: all of them.
+        levels: factor -> level; none for a control.
+        role: an arm that is compared, or a control.
+        reference: the name of the arm that it is compared with, "" for a baseline.
+        family: the sensitivity value it belongs to, ``PRIMARY`` for the study itself. Holm's correction is made within.
+        expect, why: of a control.
+    """
+
+    name: str
+    settings: Settings
+    levels: Mapping[str, str] = field(default_factory=dict)
+    role: Literal["arm", "control"] = "arm"
+    reference: str = ""
+    family: str = PRIMARY
+    expect: str = ""
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        """What its cells are filed under: arms of equal settings are one."""
+        return digest(self.settings)[:12]
+
+
+def arms_of(study: Study) -> tuple[Arm, ...]:
+    """Return all arms; of each family the baselines come first, the controls last.
+
+    Raises:
+        UsageError, UnknownNameError: levels that contradict each other, or a reference that is none.
+    """
+    primary = [*_crossed(study), *_controls(study)]
+    return tuple(sorted(primary, key=lambda arm: bool(arm.reference or arm.role == "control"))) + tuple(
+        other
+        for key, values in study.sensitivity.items()
+        for value in values
+        for other in _changed(study, primary, key, value)
+    )
+
+
+def _crossed(study: Study) -> list[Arm]:
+    factors = {name: list(levels) for name, levels in study.factors.items()}
+    arms = []
+    for chosen in product(*factors.values()):
+        levels = dict(zip(factors, chosen, strict=True))
+        settings = _settings(study, levels)
+        base = {name: level if name in study.tests.within else factors[name][0] for name, level in levels.items()}
+        name, reference = _name(study, levels), _name(study, base)
+        arms.append(Arm(name, settings, levels, "arm", "" if name == reference else reference))
+    if len({arm.name for arm in arms}) < len(arms):
+        raise UsageError("two arms of the study have one name.", "Give the levels of its factors different names.")
+    return arms
+
+
+def _settings(study: Study, levels: Mapping[str, str]) -> Settings:
+    said: dict[str, object] = {}
+    for factor, level in levels.items():
+        for key, value in study.factors[factor][level].items():
+            if key in said and said[key] != value:
+                raise UsageError(f"the level {level} of {factor} says {key} = {value!r}, another says {said[key]!r}.")
+            said[key] = value
+    return settings_with(study.settings, said, "factors")
+
+
+def _name(study: Study, levels: Mapping[str, str]) -> str:
+    first = {factor: next(iter(study.factors[factor])) for factor in levels}
+    told = [level for factor, level in levels.items() if level != first[factor] or factor in study.tests.within]
+    return " + ".join(told) or "baseline"
+
+
+def _controls(study: Study) -> list[Arm]:
+    return [_control(study, name, control) for name, control in study.controls.items()]
+
+
+def _control(study: Study, name: str, control: Control) -> Arm:
+    known = [arm.name for arm in _crossed(study)]
+    against = control.against or known[0]
+    if against not in (*known, *study.controls):
+        raise UnknownNameError("arm", against, known)
+    if name in known:
+        raise UsageError(f"the control {name} has the name of an arm.", "Rename it.")
+    settings = settings_with(study.settings, control.settings, f"controls.{name}.settings")
+    return Arm(name, settings, {}, "control", against, PRIMARY, control.expect, control.why)
+
+
+def _changed(study: Study, arms: list[Arm], key: str, value: object) -> list[Arm]:
+    """Return the arms with another value of one setting, except those that say it themselves."""
+    family = f"{key} = {_told(value)}"
+    return [
+        replace(
+            arm,
+            name=f"{arm.name} ({family})",
+            settings=settings_with(arm.settings, {key: value}, "sensitivity"),
+            reference=f"{arm.reference} ({family})" if arm.reference else "",
+            family=family,
+        )
+        for arm in arms
+    ]
+
+
+def _told(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,171 @@
+"""The verdict in words. Every sentence follows from a number, and where the numbers cannot tell they say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from impasto.study.analysis import Analysis, Comparison
+from impasto.study.arms import PRIMARY
+
+
+def verdict(analysis: Analysis) -> tuple[str, ...]:
+    """Return what a study shows, the answer first."""
+    found = [_warning(analysis), _answer(analysis), *_arms(analysis), *_unmatched(analysis), _controls(analysis)]
+    found += [_sensitivity(analysis), _factors(analysis), _conservative(analysis), _failures(analysis)]
+    return tuple(sentence for sentence in found if sentence)
+
+
+def told(item: Comparison, repaints: bool = False) -> str:
+    """Return a difference with its interval.
+
+    >>> told(comparison)                                                      # doctest: +SKIP
+    '+2.1 points [+0.8, +3.4]'
+    """
+    if item.identical:
+        return "not one answer differs"
+    unit = "% style distance" if repaints else "points"
+    mean, low, high = (100 * value for value in (item.difference.mean, item.difference.low, item.difference.high))
+    return f"{mean:+.1f} {unit} [{low:+.1f}, {high:+.1f}]"
+
+
+def _warning(analysis: Analysis) -> str:
+    failed = [item.arm.name for item in analysis.comparisons.values() if item.finding == "control failed"]
+    if not failed:
+        return ""
+    return (
+        f"Do not believe this study: {_listed(failed)} must come out exactly as {_references(analysis, failed)} and "
+        "does not, so something else than what is compared differs between the arms."
+    )
+
+
+def _references(analysis: Analysis, names: Sequence[str]) -> str:
+    return _listed(list(dict.fromkeys(analysis.comparisons[name].arm.reference for name in names)))
+
+
+def _answer(analysis: Analysis) -> str:
+    """Say how many arms differ, or what would have been seen."""
+    items = analysis.family()
+    if not items:
+        return ""
+    helps = [item for item in items if item.finding == "helps"]
+    harms = [item for item in items if item.finding == "harms"]
+    count = f"{len(items)} arms" if len(items) > 1 else "one arm"
+    if not (helps or harms):
+        if any(item.finding == "cannot tell" for item in items):
+            return (
+                f"Cannot tell: none of the {count} differs from its reference beyond chance. {_seen(analysis, items)}"
+            )
+        effect = analysis.result.study.tests.effect
+        return f"No difference that matters: none of the {count} is {effect:g} points from its reference."
+    parts = [f"{len(group)} {word}" for group, word in ((helps, "better"), (harms, "worse")) if group]
+    rest = len(items) - len(helps) - len(harms)
+    return f"Of {count}, {_listed(parts)} than the reference{f'; of {rest} the study cannot tell' if rest else ''}."
+
+
+def _seen(analysis: Analysis, items: Sequence[Comparison]) -> str:
+    least = [100 * item.detectable for item in items if item.detectable > 0]
+    if not least or analysis.result.study.task == "repaints":
+        return ""
+    low, high = f"{min(least):.1f}", f"{max(least):.1f}"
+    ends = low if low == high else f"{low} to {high}"
+    return f"A difference of {ends} points would have been found in four of five such studies."
+
+
+def _arms(analysis: Analysis) -> list[str]:
+    """Tell the arms that differ, largest first."""
+    repaints = analysis.result.study.task == "repaints"
+    items = [item for item in analysis.family() if item.finding in ("helps", "harms")]
+    items.sort(key=lambda item: -abs(item.difference.mean))
+    return [
+        f"{item.arm.name}: {told(item, repaints)}, p = {_p(item.p)} for all arms together (Holm)." for item in items
+    ]
+
+
+def _unmatched(analysis: Analysis) -> list[str]:
+    """Set arms at full weight beside the same arms matched: the rest is the penalty's doing."""
+    found = []
+    for control in analysis.family(role="control"):
+        twin = _twin(analysis, control)
+        if control.arm.settings.weigh == "naive" and twin and control.arm.settings.add == "repaints":
+            naive, matched = 100 * control.difference.mean, 100 * twin.difference.mean
+            found.append(
+                f"At full weight {twin.arm.name} comes out at {naive:+.1f} points, with the penalty matched at "
+                f"{matched:+.1f}: the difference is regularisation, not pictures."
+            )
+    return found
+
+
+def _twin(analysis: Analysis, control: Comparison) -> Comparison | None:
+    wanted = replace(control.arm.settings, weigh="matched")
+    return next((item for item in analysis.family() if item.arm.settings == wanted), None)
+
+
+def _controls(analysis: Analysis) -> str:
+    kept = [item.arm.name for item in analysis.family(role="control") if item.finding == "exactly zero"]
+    if not kept:
+        return ""
+    return f"The control {_listed(kept)} came out exactly as its reference, answer by answer, as it must."
+
+
+def _sensitivity(analysis: Analysis) -> str:
+    """Say whether other values of a setting would have led elsewhere."""
+    families = list(dict.fromkeys(item.arm.family for item in analysis.comparisons.values()))
+    others = [family for family in families if family != PRIMARY]
+    if not others:
+        return ""
+    said = {item.arm.name: item.finding for item in analysis.family()}
+    changed = [
+        f"{item.arm.name.partition(' (')[0]} {_verb(item)} with {family} ({told(item)})"
+        for family in others
+        for item in analysis.family(family)
+        if {said.get(item.arm.name.removesuffix(f" ({family})")), item.finding} & {"helps", "harms"}
+        and said.get(item.arm.name.removesuffix(f" ({family})")) != item.finding
+    ]
+    if not changed:
+        return f"With {_listed(others)} the findings are the same."
+    return f"The answer depends on settings: {'; '.join(changed)}."
+
+
+def _verb(item: Comparison) -> str:
+    return item.finding if item.finding in ("helps", "harms") else "cannot be told apart"
+
+
+def _factors(analysis: Analysis) -> str:
+    alpha = analysis.result.study.tests.alpha
+    if not analysis.effects:
+        return ""
+    seen = [f"{effect.name} (p = {_p(effect.p)})" for effect in analysis.effects if effect.p < alpha]
+    not_seen = [f"{effect.name} (p = {_p(effect.p)})" for effect in analysis.effects if effect.p >= alpha]
+    parts = [f"an effect of {_listed(seen)}"] if seen else []
+    parts += [f"none of {_listed(not_seen)}"] if not_seen else []
+    return f"Over the draws, the factors show {' and '.join(parts)}, on these test pictures."
+
+
+def _conservative(analysis: Analysis) -> str:
+    """Say where the usual correction would not have found what the primary test found."""
+    alpha = analysis.result.study.tests.alpha
+    lost = [
+        item.arm.name
+        for item in analysis.family()
+        if item.finding in ("helps", "harms") and item.corrected and item.corrected.p >= alpha
+    ]
+    if not lost:
+        return ""
+    test = "The corrected resampled t-test, which takes all overlap of test sets for lost"
+    return f"{test}, finds nothing in {_listed(lost)}."
+
+
+def _failures(analysis: Analysis) -> str:
+    failed = analysis.result.failed
+    if not failed:
+        return ""
+    return f"{len(failed)} of {len(analysis.result.cells)} cells failed and are left out; the first: {failed[0].error}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,80 @@
+"""Features of a few pictures, and reading them back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from impasto.classify.features import Extractor
+from impasto.data.load.augmentations import Augmentation
+from impasto.data.load.picture_set import read_pictures
+from impasto.data.load.pictures import Preprocessing
+from impasto.encoders import AnyEncoder, Encoder, load_encoder
+from impasto.errors import UsageError
+from impasto.files import write_bytes
+from impasto.runtime import choose_device, deterministic
+from impasto.study.work.bench import Bench
+from impasto.study.work.units import Encoding, Way
+
+
+def encode(bench: Bench, unit: Encoding) -> None:
+    """Compute V x N x D features of N pictures; those of pictures that cannot be read are NaN."""
+    way = unit.way
+    paths = [bench.file_of(shown) for shown in unit.pictures]
+    extract = extractor(way, bench.device)
+    with deterministic(strict=False):
+        if way.augment == "none":
+            found = extract(paths, [""] * len(paths))
+            kept, values = found.kept, found.values[None]
+        else:
+            pictures = read_pictures(paths, [""] * len(paths), extract.preprocessing)
+            kept = pictures.kept
+            keys = [unit.hashes[place] for place in kept]
+            augmentation = Augmentation(way.augment)
+            values = extract.views(pictures, keys, augmentation, seed=unit.seed, count=way.views)
+    rows = torch.full((values.shape[0], len(paths), values.shape[2]), torch.nan)
+    rows[:, kept] = values
+    write_bytes(bench.path(unit), save({"features": rows}))
+
+
+def extractor(way: Way, device: str) -> Extractor:
+    """Return the encoder of a way, ready; it is loaded once in each process."""
+    place = choose_device(device)
+    encoder = lent_encoder(way.encoder, device)
+    size = way.image_size or encoder.input_size
+    seen = encoder if way.normalise else cast(AnyEncoder, _AsIfScaled(encoder))
+    return Extractor(seen, Preprocessing(size), place, None, 16, way.grid)
+
+
+@lru_cache(maxsize=2)
+def lent_encoder(name: str, device: str) -> AnyEncoder:
+    """Return a frozen encoder on a device."""
+    return load_encoder(name).to(choose_device(device))
+
+
+def read_features(bench: Bench, units: list[Encoding]) -> tuple[dict[str, int], Tensor]:
+    """Return the row of each picture, by its hash, and V x N x D features of all."""
+    parts = [load_file(bench.path(unit))["features"] for unit in units]
+    names = [name for unit in units for name in unit.hashes]
+    return {name: row for row, name in enumerate(names)}, torch.cat(parts, 1)
+
+
+class _AsIfScaled:
+    """Recipe R2's mistake: an encoder that wants 0..255 less the mean gets x / 255, and sees next to nothing."""
+
+    def __init__(self, encoder: AnyEncoder) -> None:
+        if not isinstance(encoder, Encoder):
+            raise UsageError(f"{encoder.name} is a composition; normalise = false wants one network.")
+        self.encoder, self.name, self.input_size = encoder, encoder.name, encoder.input_size
+
+    def features(self, x: Tensor, grid: int = 1) -> Tensor:
+        """Return what the encoder makes of pictures that are far too dark."""
+        return self.encoder.features(self.encoder.mean + x / 255, grid)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells it from others."""
+        return {**self.encoder.identity(), "input": "x / 255"}

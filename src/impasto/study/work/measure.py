@@ -1,0 +1,52 @@
+"""How close the repaints of one arm come to style and photo, as an encoder sees it that painted none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from impasto.encoders import load_encoder
+from impasto.errors import UsageError
+from impasto.images import open_picture, to_tensor
+from impasto.study.work.bench import Bench
+from impasto.study.work.units import Cell
+from impasto.style.config import StylizeConfig
+from impasto.style.judging import Judge, encoders_here
+
+# In this order, see ``impasto.style.judging``.
+_JUDGES = ("vgg19", "vgg16", "vgg19-16x", "squeezenet1_0", "squeezenet1_1", "impasto-vgg")
+
+
+def judge_of(bench: Bench) -> str:
+    """Return the encoder that judges all arms: the first here that paints in none.
+
+    Raises:
+        UsageError: all that are here paint.
+    """
+    painters = {part for arm in bench.arms for part in arm.settings.encoder.split("+")}
+    here = encoders_here()
+    found = next((name for name in _JUDGES if name in here and name not in painters), None)
+    if found is None:
+        raise UsageError(
+            "every encoder whose weights are here paints in some arm, so that none can judge.",
+            "Leave a level out, or put weights of another encoder where impasto finds them (see `impasto encoders`).",
+        )
+    return found
+
+
+def measure_cell(bench: Bench, cell: Cell) -> dict[str, Any]:
+    """Return the style and content distances of every repaint of an arm."""
+    settings, draw = bench.arms[cell.arm].settings, bench.draw(cell)
+    name = judge_of(bench)
+    network = load_encoder(name)
+    style, content = [], []
+    for row in draw.test:
+        item = bench.deal.items[row]
+        shown = bench.shown(item, settings)
+        photo = open_picture(bench.pool.photos[item.photo].path)
+        painting = open_picture(bench.pool.styles[item.style].path)
+        config = StylizeConfig(size=settings.repaint_size, device=bench.device)
+        judge = Judge(name, photo, [painting], config, network)
+        found = judge.distances(to_tensor(open_picture(bench.file_of(shown)).image))
+        style.append(found.style)
+        content.append(found.content)
+    return {"judge": name, "style": style, "content": content}
