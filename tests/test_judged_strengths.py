@@ -32,7 +32,7 @@ from impasto.judged.strengths import FAST_LADDER, MISNAMED, NAMED, NOTHING, SLOW
 from impasto.runs import write_csv
 from impasto.style.config import FastConfig, StylizeConfig
 from impasto.style.result import Repaint
-from judged_fixtures import Brightness, flat, untrained
+from judged_fixtures import Brightness, Colours, flat, untrained
 
 FAST = RepaintConfig(FastConfig(size=48), label="content")
 
@@ -62,7 +62,7 @@ def grey(tmp_path: Path, value: float) -> Picture:
         (0.8, 4.0, 0.5, 0.1, NOTHING, 10),  # dark at a tenth
         (0.4, 0.3, 0.5, 0.6, MISNAMED, 5),  # dark itself: 0.4 - 0.3 s >= 0.2
         (0.4, 0.3, 0.0, 1.0, MISNAMED, 1),
-        (0.4, -0.5, 1.0, 1.0, MISNAMED, 1),  # becomes what it is
+        (0.4, -0.5, 1.0, 1.0, NAMED, 1),  # becomes what it is
     ],
 )
 def test_the_strongest_of_a_network(
@@ -78,6 +78,21 @@ def test_the_strongest_of_a_network(
     assert choice.before == pytest.approx(photo, abs=0.003)
     assert choice.after == pytest.approx(np.clip(photo - by * choice.strength, 0, 1), abs=0.003)
     assert choice.answer == ("bright" if choice.after > 0.5 else "dark")
+
+
+def test_a_misnamed_photo_stays_what_the_judge_saw(tmp_path: Path) -> None:
+    """Green in place of red; with more and more blue in it, it becomes blue between 0.6 and 0.7."""
+    photo = open_picture(flat(tmp_path / "x.png", (100, 140, 10)))
+
+    def bluer(strength: float) -> Repaint:
+        colour = torch.tensor([100, 140, 10 + 200 * strength]).view(1, 3, 1, 1) / 255
+        return Repaint(colour.expand(1, 3, 8, 8), None, {}, 0.0)
+
+    choice, _ = KeepLabel(Colours()).choose(photo, "red", 48, bluer)
+    assert (choice.strength, choice.reason, choice.photo_answer, choice.answer) == (0.6, MISNAMED, "green", "green")
+    assert choice.before == pytest.approx(101 / 253, abs=1e-6)
+    assert choice.after == pytest.approx(101 / 373, abs=1e-6)
+    assert KeepLabel(Colours(), 0.75).choose(photo, "red", 48, bluer)[0].strength == 0.4  # 101 / 333 of 101 / 253
 
 
 @given(limit=st.floats(0, 1))
@@ -153,6 +168,7 @@ def check_choices(result: RepaintResult, photos: Path) -> None:
         assert (line["reason"], line["answer"], line["label"]) == (choice.reason, choice.answer, row.label)
         mean = np.asarray(Image.open(result.folder / row.output)).mean() / 255
         assert choice.after == pytest.approx(mean if row.label == "bright" else 1 - mean, abs=1e-6)
+        assert choice.photo_answer == row.label
         assert choice.reason == (NAMED if choice.after >= max(0.5, 0.5 * choice.before) else NOTHING)
         assert (photos / row.content).is_file()
 

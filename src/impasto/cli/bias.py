@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from impasto.judged import CueCounts, ShapeBias
     from impasto.style.config import FastConfig, StylizeConfig
 
-# Classes that are printed; bias.json has all.
-_SHOWN = 12
+# Classes that are printed, those of so many pictures at least; bias.json has all.
+_SHOWN, _LEAST = 12, 5
 
 
 def register(app: typer.Typer) -> None:
@@ -113,14 +113,12 @@ def _show(result: ShapeBias) -> None:
         ["pictures", "", "shape", "texture", "other", "shape bias"],
         [[name, *_cells(counts)] for name, counts in kinds.items()],
     )
-    classes = result.by_class()
+    classes = {name: counts for name, counts in result.by_class().items() if counts.n >= _LEAST}
     if classes:
         print_table(
             ["class of the shape", "", "shape", "texture", "other", "shape bias"],
             [[name, *_cells(counts)] for name, counts in list(classes.items())[:_SHOWN]],
         )
-    if len(classes) > _SHOWN:
-        out.print(f"and {len(classes) - _SHOWN} more classes, see bias.json", highlight=False)
     out.print(f"painted by {result.painted}", highlight=False, markup=False)
     out.print(result.words, highlight=False, markup=False)
 

@@ -28,7 +28,7 @@ _FAST_PAINTINGS, _SLOW_PAINTINGS = 5, 3
 _DIGITS = 6
 
 NAMED = "still named"
-MISNAMED = "the photo itself is misnamed; its class stays as probable as asked"
+MISNAMED = "misnamed as the photo itself is"
 NOTHING = "no strength keeps the class; the weakest was taken"
 
 
@@ -37,16 +37,16 @@ class _Tried:
     strength: float
     repaint: Repaint
     answer: Answer
-    share: float
 
 
 class KeepLabel:
     """Chooses, for each photo and style, the strongest repaint that keeps the photo's class.
 
-    A repaint keeps it if its class is still the judge's first answer, and at least ``keep`` times as probable as for
-    the untouched photo at the same size. Of a photo that the judge misnames itself only the second is asked: what it
-    sees of the class must not shrink further. Where no strength keeps the class the weakest is taken, so that every
-    photo has every style; the reason says so, and such pictures can be left out by it.
+    A repaint keeps it if its class is the judge's first answer, and at least ``keep`` times as probable as for the
+    untouched photo at the same size. Of a photo that the judge misnames itself it is enough that the judge goes on to
+    see what it saw: the wrong answer is the same, and it and the class are each at least ``keep`` times as probable.
+    Where no strength keeps the class the weakest is taken, so that every photo has every style; the reason says so, and
+    such pictures can be left out by it.
 
     Args:
         judge: names the photos' classes.
@@ -79,22 +79,22 @@ class KeepLabel:
     ) -> tuple[Choice, Repaint]:
         """Return the strongest repaint that keeps ``label``; see :class:`impasto.data.repaint.choosing.Chooser`."""
         untouched = self._of_photo(photo, size)
-        before = self._share(untouched, label)
-        floor = self.keep * before
-        named = untouched.label == label
         tried: dict[float, _Tried] = {}
 
         def keeps(strength: float) -> bool:
-            tried[strength] = trial = self._try(strength, label, paint)
-            return trial.share >= floor and (trial.answer.label == label or not named)
+            repaint = paint(strength)
+            answer = self._ask(_as_read(repaint))
+            tried[strength] = _Tried(strength, repaint, answer)
+            return self._keeps(label, untouched, answer)
 
         found = bisect_up(self.ladder, keeps) if self.slow else first_that(self.ladder, keeps)
         best = tried[min(self.ladder) if found is None else found]
-        reason = NOTHING if found is None else NAMED if named else MISNAMED
+        reason = NOTHING if found is None else NAMED if best.answer.label == label else MISNAMED
         choice = Choice(
             strength=best.strength,
-            before=before,
-            after=best.share,
+            before=self._share(untouched, label),
+            after=self._share(best.answer, label),
+            photo_answer=untouched.label,
             answer=best.answer.label,
             reason=reason,
             paintings=len(tried),
@@ -107,10 +107,10 @@ class KeepLabel:
             self._known[photo.sha256] = self._ask(resize_long(photo.image, size))
         return self._known[photo.sha256]
 
-    def _try(self, strength: float, label: str, paint: Callable[[float], Repaint]) -> _Tried:
-        repaint = paint(strength)
-        answer = self._ask(_as_read(repaint))
-        return _Tried(strength, repaint, answer, self._share(answer, label))
+    def _keeps(self, label: str, untouched: Answer, answer: Answer) -> bool:
+        watched = {label, answer.label}
+        probable = all(self._share(answer, name) >= self.keep * self._share(untouched, name) for name in watched)
+        return probable and answer.label in (label, untouched.label)
 
     def _ask(self, image: Image.Image) -> Answer:
         # One at a time: in a batch of another size the last bits may differ, and a killed run goes on with others.

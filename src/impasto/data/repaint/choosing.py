@@ -29,7 +29,7 @@ class Choice:
         strength: what was taken.
         before: the judge's probability of the photo's class for the untouched photo, at the repaint's size.
         after: the same for the repaint.
-        answer: what the judge names the repaint.
+        photo_answer, answer: what the judge names the untouched photo and the repaint.
         reason: why this strength.
         paintings: how many strengths were painted to find it.
         taught: whether the judge was taught with this very photo, which makes it lenient.
@@ -38,6 +38,7 @@ class Choice:
     strength: float
     before: float
     after: float
+    photo_answer: str
     answer: str
     reason: str
     paintings: int
