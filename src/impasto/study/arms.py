@@ -13,6 +13,8 @@ from impasto.study.reading import settings_with
 from impasto.study.spec import Control, Settings, Study
 
 PRIMARY = ""
+# A level that does nothing and need not be told.
+_NOTHING = "none"
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Arm:
     """One way of teaching (or of repainting).
 
     Attributes:
-        name: of its levels that are not the baseline's, joined by " + "; "baseline" where there are none.
+        name: of its levels but those called "none", joined by " + "; "baseline" where there are no others.
         settings: all of them.
         levels: factor -> level; none for a control.
         role: an arm that is compared, or a control.
@@ -66,7 +68,7 @@ def _crossed(study: Study) -> list[Arm]:
         levels = dict(zip(factors, chosen, strict=True))
         settings = _settings(study, levels)
         base = {name: level if name in study.tests.within else factors[name][0] for name, level in levels.items()}
-        name, reference = _name(study, levels), _name(study, base)
+        name, reference = _name(levels), _name(base)
         arms.append(Arm(name, settings, levels, "arm", "" if name == reference else reference))
     if len({arm.name for arm in arms}) < len(arms):
         raise UsageError("two arms of the study have one name.", "Give the levels of its factors different names.")
@@ -83,10 +85,8 @@ def _settings(study: Study, levels: Mapping[str, str]) -> Settings:
     return settings_with(study.settings, said, "factors")
 
 
-def _name(study: Study, levels: Mapping[str, str]) -> str:
-    first = {factor: next(iter(study.factors[factor])) for factor in levels}
-    told = [level for factor, level in levels.items() if level != first[factor] or factor in study.tests.within]
-    return " + ".join(told) or "baseline"
+def _name(levels: Mapping[str, str]) -> str:
+    return " + ".join(level for level in levels.values() if level != _NOTHING) or "baseline"
 
 
 def _controls(study: Study) -> list[Arm]:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from impasto.classify.models.heads import HEADS, SOLVED_HEADS
 from impasto.classify.models.names import parse_model
 from impasto.data.load.augmentations import Augmentation
 from impasto.encoders import DEFAULT_ENCODER
-from impasto.errors import UsageError
+from impasto.errors import UnknownNameError, UsageError
 from impasto.style.config import DEFAULT_NETWORK, FastConfig, StylizeConfig
 
 Task = Literal["classes", "styles", "repaints"]
@@ -79,6 +80,8 @@ class Settings:
         _require(0 < self.penalty < math.inf, "penalty", self.penalty, "above 0")
         _require(bool(self.strengths), "strengths", list(self.strengths), "one or more numbers")
         parse_model(self.model)
+        if self.head is not None and self.head not in HEADS:
+            raise UnknownNameError("head", self.head, HEADS)
         Augmentation(self.augment)
         for strength in self.strengths:
             self.painting(strength)
@@ -86,7 +89,7 @@ class Settings:
     @property
     def solved(self) -> bool:
         """Whether the classifier is a linear head that is solved for, not a network that is taught."""
-        return parse_model(self.model).kind == "frozen" and self.head in (None, "linear", "linear-pool")
+        return parse_model(self.model).kind == "frozen" and self.head in (None, *SOLVED_HEADS)
 
     def painting(self, strength: float, seed: int = 0) -> StylizeConfig | FastConfig:
         """Return how a repaint is made."""

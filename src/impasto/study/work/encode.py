@@ -42,18 +42,17 @@ def encode(bench: Bench, unit: Encoding) -> None:
 
 
 def extractor(way: Way, device: str) -> Extractor:
-    """Return the encoder of a way, ready; it is loaded once in each process."""
-    place = choose_device(device)
-    encoder = lent_encoder(way.encoder, device)
+    """Return what computes the features of a way; encoders are loaded once in each process."""
+    encoder = lent_encoder(way.encoder, device, way.normalise)
     size = way.image_size or encoder.input_size
-    seen = encoder if way.normalise else cast(AnyEncoder, _AsIfScaled(encoder))
-    return Extractor(seen, Preprocessing(size), place, None, 16, way.grid)
+    return Extractor(encoder, Preprocessing(size), choose_device(device), None, 16, way.grid)
 
 
 @lru_cache(maxsize=2)
-def lent_encoder(name: str, device: str) -> AnyEncoder:
-    """Return a frozen encoder on a device."""
-    return load_encoder(name).to(choose_device(device))
+def lent_encoder(name: str, device: str, normalise: bool) -> AnyEncoder:
+    """Return a frozen encoder on a device, or what it is without its own preprocessing."""
+    encoder = load_encoder(name).to(choose_device(device))
+    return encoder if normalise else cast(AnyEncoder, _AsIfScaled(encoder))
 
 
 def read_features(bench: Bench, units: list[Encoding]) -> tuple[dict[str, int], Tensor]:

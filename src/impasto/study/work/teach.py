@@ -29,11 +29,11 @@ _CURVE = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validatio
 def teach_cell(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Teach the network of a cell and name its test pictures; a training that was killed goes on where it was."""
     settings, draw = bench.arms[cell.arm].settings, bench.draw(cell)
-    if not settings.normalise:
-        raise UsageError("normalise = false is for a linear head on a frozen encoder.")
+    if not (settings.normalise or _frozen(settings)):
+        raise UsageError("normalise = false is for frozen encoders.", f"{settings.model} is none.")
     dataset, tested, added = _dataset(bench, settings, draw)
     folder = bench.folder / "training" / cell.name
-    encoder = lent_encoder(name, bench.device) if (name := _frozen(settings)) else None
+    encoder = lent_encoder(name, bench.device, settings.normalise) if (name := _frozen(settings)) else None
     config = _config(bench, settings, draw, added / max(1, len(flat(draw.train))))
     train(config, folder, encoder=encoder, dataset=dataset)
     classifier = Classifier.load(folder, device=bench.device, encoder=encoder)
