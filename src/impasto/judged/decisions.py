@@ -17,6 +17,9 @@ Cue = Literal["shape", "texture", "other"]
 CUES: tuple[Cue, ...] = ("shape", "texture", "other")
 # With fewer decisions for one of the two classes a single picture moves the share by more than 5 points.
 _FEWEST = 20
+# An answer to more than this share of all pictures, and to twice as many as show it, is one to everything. In pairs of
+# classes that are content as often as style it is right about the shape as often as about the texture.
+_FAVOURITE = 0.25
 
 
 @dataclass(frozen=True)
@@ -170,11 +173,25 @@ class ShapeBias:
         low, high = bias.interval
         if bias.n < _FEWEST:
             verdict = f"Cannot tell from {bias.n} decisions: {told}."
+        elif favourite := self._favourite():
+            verdict = f"Cannot tell: {favourite} ({told}.)"
         elif low <= 0.5 <= high:
             verdict = f"Cannot tell whether {self.name} decides by shape or by texture: {told}."
         else:
             verdict = f"{self.name} decides by {'shape' if low > 0.5 else 'texture'}: {told}."
         return " ".join([verdict, *self._reserves(counts)])
+
+    def _favourite(self) -> str:
+        """Return what must be said where one answer is given to nearly everything, else ""."""
+        counted = [item for item in self.decisions if item.counts]
+        name, often = Counter(item.answer for item in counted).most_common(1)[0]
+        shown = sum(item.shape == name for item in counted)
+        if often <= max(_FAVOURITE * len(counted), 2 * shown):
+            return ""
+        return (
+            f"{often} of {len(counted)} are named {name}, which {shown} show, and what is answered to everything is as "
+            "often right about the one as about the other."
+        )
 
     def _reserves(self, counts: CueCounts) -> Iterator[str]:
         """Yield what must be said beside the share."""
