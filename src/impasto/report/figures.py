@@ -17,8 +17,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFor
 from impasto.report.records import Epoch
 
 # A colour as drawn stands for a variable of style.css, so one drawing serves light, dark and print.
-INK, MUTED, RULE, ACCENT, TRAIN, VALIDATION = (f"#00000{number}" for number in range(1, 7))
+INK, MUTED, RULE, ACCENT, TRAIN, VALIDATION, RIGHT, PAPER = (f"#00000{number}" for number in range(1, 9))
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", TRAIN: "train", VALIDATION: "validation"}
+_VARIABLES |= {RIGHT: "right", PAPER: "paper"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "impasto",
@@ -52,15 +53,23 @@ class Bar(NamedTuple):
     chance: float
 
 
-def draw_curve(curves: Sequence[Epoch], quantity: str, best: Epoch | None = None) -> Figure:
+def draw_curve(
+    curves: Sequence[Epoch],
+    quantity: str,
+    best: Epoch | None = None,
+    band: tuple[Sequence[Epoch], Sequence[Epoch]] | None = None,
+) -> Figure:
     """Draw ``quantity`` ("loss" or "accuracy") against the epoch, for training and for validation.
 
     Curves of a linear head are drawn against its C, on a logarithmic scale. The row whose weights were kept is
-    marked by a dotted line and a ring on the validation line.
+    marked by a dotted line and a ring on the validation line. ``band`` is what lies below and above means of several.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 2.5), layout="constrained")
         axes = figure.add_subplot()
+        if band:
+            _band(axes, *band, f"train_{quantity}", TRAIN)
+            _band(axes, *band, f"validation_{quantity}", ACCENT)
         _line(axes, curves, f"train_{quantity}", "training", TRAIN)
         _line(axes, curves, f"validation_{quantity}", "validation", ACCENT)
         if best is not None:
@@ -118,6 +127,14 @@ def _line(axes: Axes, curves: Sequence[Epoch], field: str, label: str, colour: s
     if points:
         marker = "o" if len(points) == 1 else ""
         axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
+
+
+def _band(axes: Axes, lower: Sequence[Epoch], upper: Sequence[Epoch], field: str, colour: str) -> None:
+    ends = [(_position(low), getattr(low, field), getattr(high, field)) for low, high in zip(lower, upper, strict=True)]
+    known = [(place, low, high) for place, low, high in ends if low is not None and high is not None]
+    if known:
+        places, lows, highs = zip(*known, strict=True)
+        axes.fill_between(places, lows, highs, color=colour, alpha=0.2, linewidth=0)
 
 
 def _set_scales(axes: Axes, curves: Sequence[Epoch], quantity: str) -> None:
