@@ -52,13 +52,14 @@ def arms_of(study: Study) -> tuple[Arm, ...]:
     Raises:
         UsageError, UnknownNameError: levels that contradict each other, or a reference that is none.
     """
-    primary = [*_crossed(study), *_controls(study)]
-    return tuple(sorted(primary, key=lambda arm: bool(arm.reference or arm.role == "control"))) + tuple(
-        other
-        for key, values in study.sensitivity.items()
-        for value in values
-        for other in _changed(study, primary, key, value)
-    )
+    primary = sorted(_crossed(study), key=lambda arm: bool(arm.reference)) + _controls(study)
+    arms = [*primary]
+    for key, values in study.sensitivity.items():
+        changing = _following(study, primary, key)
+        arms += [other for value in values for other in _changed(changing, key, value)]
+    if len({arm.name for arm in arms}) < len(arms):
+        raise UsageError("a value of [sensitivity] is there twice.", "Each makes arms of its own: leave one out.")
+    return tuple(arms)
 
 
 def _crossed(study: Study) -> list[Arm]:
@@ -96,16 +97,26 @@ def _controls(study: Study) -> list[Arm]:
 def _control(study: Study, name: str, control: Control) -> Arm:
     known = [arm.name for arm in _crossed(study)]
     against = control.against or known[0]
-    if against not in (*known, *study.controls):
-        raise UnknownNameError("arm", against, known)
+    others = [*known, *(other for other in study.controls if other != name)]
+    if against not in others:
+        raise UnknownNameError("arm", against, others)
     if name in known:
         raise UsageError(f"the control {name} has the name of an arm.", "Rename it.")
     settings = settings_with(study.settings, control.settings, f"controls.{name}.settings")
     return Arm(name, settings, {}, "control", against, PRIMARY, control.expect, control.why)
 
 
-def _changed(study: Study, arms: list[Arm], key: str, value: object) -> list[Arm]:
-    """Return the arms with another value of one setting, except those that say it themselves."""
+def _following(study: Study, arms: list[Arm], key: str) -> list[Arm]:
+    """Return the arms that do not say a setting themselves, and whose reference does not."""
+    said = {arm.name for arm in arms if any(key in study.factors[name][level] for name, level in arm.levels.items())}
+    said |= {name for name, control in study.controls.items() if key in control.settings}
+    while more := {arm.name for arm in arms if arm.reference in said} - said:
+        said |= more
+    return [arm for arm in arms if arm.name not in said]
+
+
+def _changed(arms: list[Arm], key: str, value: object) -> list[Arm]:
+    """Return arms with another value of one setting."""
     family = f"{key} = {_told(value)}"
     return [
         replace(

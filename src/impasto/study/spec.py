@@ -77,6 +77,11 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("copies", "views", "train_per_class"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("image_size", "epochs", "batch_size"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "1 or more")
+        rate = self.learning_rate
+        _require(rate is None or 0 < rate < math.inf, "learning_rate", rate, "above 0")
         _require(0 < self.penalty < math.inf, "penalty", self.penalty, "above 0")
         _require(bool(self.strengths), "strengths", list(self.strengths), "one or more numbers")
         parse_model(self.model)
