@@ -11,7 +11,7 @@ import numpy as np
 
 from impasto.data.dataset import Dataset, Sample
 from impasto.data.split.splits import fold_splits, grouped_split
-from impasto.errors import DataError
+from impasto.errors import DataError, UsageError
 from impasto.runtime import derive_seed
 from impasto.study.arms import Arm
 from impasto.study.pool import Pool
@@ -71,17 +71,18 @@ def deal(study: Study, pool: Pool, arms: Sequence[Arm]) -> Deal:
     """Deal the pictures of a study.
 
     Raises:
-        DataError: a class has too few.
+        DataError: a class has too few. UsageError: a setting that this kind of split does not have.
     """
     items = items_of(study, pool)
     ways = sorted({arm.settings.apart for arm in arms})
     if study.task == "repaints":
         everything = Draw(0, 0, -1, (), (), tuple(range(len(items))))
         return Deal(items, dict.fromkeys(ways, (everything,)))
+    numbers = {arm.settings.train_per_class for arm in arms}
     if study.split.kind == "few-shot":
-        most = max(arm.settings.train_per_class for arm in arms)
-        draws = tuple(_few_shot(study, pool, items, most))
-        return Deal(items, dict.fromkeys(ways, draws))
+        return Deal(items, {way: tuple(_few_shot(study, pool, items, max(numbers), way)) for way in ways})
+    if len(numbers) > 1:
+        raise UsageError(f"train_per_class changes nothing where split.kind is {study.split.kind}.", "Use few-shot.")
     make = _folds if study.split.kind == "folds" else _fixed
     return Deal(items, {way: tuple(make(study, pool, items, way)) for way in ways})
 
@@ -97,17 +98,22 @@ def items_of(study: Study, pool: Pool) -> tuple[Item, ...]:
     )
 
 
-def _few_shot(study: Study, pool: Pool, items: Sequence[Item], most: int) -> list[Draw]:
+def _few_shot(study: Study, pool: Pool, items: Sequence[Item], most: int, way: str) -> list[Draw]:
     """Cut each class into disjoint training sets, shuffle, and cut again, until there are enough draws.
 
     Disjoint sets are independent, which a sign test needs; and every picture teaches about as often as every other.
     """
+    if way == "nothing":
+        raise UsageError('apart = "nothing" is for split.kind = "folds" or "fixed".')
+    # Repaints of one photo stay together where all styles have the same photos in the same order.
+    alike = study.task == "styles" and way == "photo"
     rows = [[index for index, item in enumerate(items) if item.label == label] for label in pool.classes]
     per_round = _check_enough(study, pool, [len(each) for each in rows], most)
     draws: list[Draw] = []
     for number in range(-(-study.split.draws // per_round)):
         shuffled = [
-            _shuffled(each, study.seed, "round", number, label) for each, label in zip(rows, pool.classes, strict=True)
+            _shuffled(each, study.seed, "round", number, "" if alike else label)
+            for each, label in zip(rows, pool.classes, strict=True)
         ]
         for part in range(per_round):
             train = tuple(each[part * most : (part + 1) * most] for each in shuffled)
