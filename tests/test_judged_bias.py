@@ -111,7 +111,7 @@ def test_the_verdict(counts: tuple[int, int, int], named: bool, start: str) -> N
 
 def test_reserves_are_said() -> None:
     words = ShapeBias("net", decisions(30, 0, 70), (), {}, weak=True).words
-    assert words.startswith("Cannot tell: 70 of 100 are named c, which 0 show")
+    assert words.startswith("Cannot tell: 70 of 100 are named c, which 0 show and 0 are painted with")
     assert "(30/30 = 100.0 %" in words
     assert "70/100 = 70.0 %" in words
     assert "in 100/100" in words

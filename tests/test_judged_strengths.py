@@ -29,6 +29,7 @@ from impasto.images import Picture, open_picture, provenance
 from impasto.judged import KeepLabel, open_judge
 from impasto.judged.judges import Networks
 from impasto.judged.strengths import FAST_LADDER, MISNAMED, NAMED, NOTHING, SLOW_LADDER, bisect_up
+from impasto.report.commands import _stylize_settings
 from impasto.runs import write_csv
 from impasto.style.config import FastConfig, StylizeConfig
 from impasto.style.result import Repaint
@@ -195,6 +196,13 @@ def test_a_folder_says_which_strength_each_picture_got(folders: tuple[Path, Path
         assert (row.seed, row.config, row.method, row.split) == (twin.seed, twin.config, twin.method, twin.split)
         pixels = [np.asarray(Image.open(path)) for path in (out / row.output, tmp_path / "plain" / twin.output)]
         assert np.array_equal(*pixels)
+
+
+def test_a_report_gives_the_command_back(folders: tuple[Path, Path, Path]) -> None:
+    repaint_folder(*folders, FAST, chooser=KeepLabel(Brightness(), 0.7))
+    words = _stylize_settings(json.loads((folders[2] / "config.json").read_text()))
+    assert " ".join(words).count("--strength") == 1
+    assert "--judge JUDGE --keep 0.7 --strength auto" in " ".join(words)
 
 
 def test_originals_stay_and_have_no_strength(folders: tuple[Path, Path, Path]) -> None:

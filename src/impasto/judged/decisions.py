@@ -17,8 +17,9 @@ Cue = Literal["shape", "texture", "other"]
 CUES: tuple[Cue, ...] = ("shape", "texture", "other")
 # With fewer decisions for one of the two classes a single picture moves the share by more than 5 points.
 _FEWEST = 20
-# An answer to more than this share of all pictures, and to twice as many as show it, is one to everything. In pairs of
-# classes that are content as often as style it is right about the shape as often as about the texture.
+# An answer to more than this share of all pictures, and to twice as many as show it or are painted with it, is one to
+# everything. In pairs of classes that are content as often as style it is right about the shape as often as about the
+# texture.
 _FAVOURITE = 0.25
 
 
@@ -185,12 +186,12 @@ class ShapeBias:
         """Return what must be said where one answer is given to nearly everything, else ""."""
         counted = [item for item in self.decisions if item.counts]
         name, often = Counter(item.answer for item in counted).most_common(1)[0]
-        shown = sum(item.shape == name for item in counted)
-        if often <= max(_FAVOURITE * len(counted), 2 * shown):
+        shown, worn = (sum(getattr(item, cue) == name for item in counted) for cue in ("shape", "texture"))
+        if often <= max(_FAVOURITE * len(counted), 2 * shown, 2 * worn):
             return ""
         return (
-            f"{often} of {len(counted)} are named {name}, which {shown} show, and what is answered to everything is as "
-            "often right about the one as about the other."
+            f"{often} of {len(counted)} are named {name}, which {shown} show and {worn} are painted with, and what is "
+            "answered to everything is as often right about the one as about the other."
         )
 
     def _reserves(self, counts: CueCounts) -> Iterator[str]:

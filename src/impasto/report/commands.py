@@ -57,6 +57,9 @@ def _stylize_settings(config: Mapping[str, Any]) -> list[str]:
     words = _options(settings, ("label",))
     words += ["--originals"] if settings.get("originals") else []
     words += ["--fractions", *map(str, settings.get("fractions", ()))]
+    if isinstance(chooser := config.get("chooser"), dict):
+        strengths = ["auto"]
+        words += ["--judge", "JUDGE", *_options(chooser, ("keep",))]
     for strength in strengths:
         words += ["--strength", str(strength)]
     return words + _options(settings["stylize"], _STYLIZE)
