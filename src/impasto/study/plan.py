@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from impasto.errors import ResourceError
+from impasto.errors import DataError, ResourceError
 from impasto.images import open_picture
 from impasto.runtime import Stopwatch, free_disk, human_bytes, human_time, one_core
 from impasto.statistics import draws_needed, power
+from impasto.study.draws import Deal
 from impasto.study.runner import StudyRun
-from impasto.study.work.bench import Bench
+from impasto.study.work.bench import Bench, flat
 from impasto.study.work.paint import painter_for, without_strength
 from impasto.study.work.perform import perform
 from impasto.study.work.teach import epochs_of
@@ -23,6 +24,8 @@ from impasto.study.work.units import Cell, Encoding, Painting, Unit
 
 # Seen: a fit of 30 to 120 rows with 512 features, and everything around it; bytes of a cell, of a pixel of a PNG.
 _FIT_SECONDS, _CELL_BYTES, _PNG_BYTES = 0.1, 8_000, 2.0
+# Pictures of a class that a network is timed with.
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ def _seconds(bench: Bench, missing: dict[str, list[Unit]], solved: Sequence[Cell
         _repaints(bench, [unit for unit in missing["repaint"] if isinstance(unit, Painting)])
         + _features(bench, [unit for unit in missing["features"] if isinstance(unit, Encoding)])
         + _FIT_SECONDS * len(solved)
-        + sum(_training(bench, arm, cells) for arm, cells in _by_arm(trainings).items())
+        + _trainings(bench, trainings)
     )
 
 
@@ -222,25 +225,46 @@ def _features(bench: Bench, units: Sequence[Encoding]) -> float:
     return sum(each * unit.way.views * len(unit.pictures) for unit in units)
 
 
-def _by_arm(cells: Sequence[Cell]) -> dict[int, list[Cell]]:
-    found: dict[int, list[Cell]] = {}
-    for cell in cells:
-        found.setdefault(cell.arm, []).append(cell)
-    return found
+def _trainings(bench: Bench, cells: Sequence[Cell]) -> float:
+    """Time networks on a few pictures, once each, and multiply by pictures, epochs and trainings."""
+    known: dict[object, tuple[float, float]] = {}
+    total = 0.0
+    for arm in sorted({cell.arm for cell in cells}):
+        own = [cell for cell in cells if cell.arm == arm]
+        settings = bench.arms[arm].settings
+        kind = (settings.model, settings.head, settings.image_size, settings.batch_size, settings.augment)
+        if kind not in known:
+            known[kind] = _pace(bench, own[0])
+        start, each = known[kind]
+        taught = len(bench.taught(bench.deal.items[flat(bench.draw(own[0]).train)[0]], settings))
+        pictures = taught * len(flat(bench.draw(own[0]).train))
+        total += (start + each * pictures * epochs_of(bench, own[0])) * len(own)
+    return total
 
 
-def _training(bench: Bench, arm: int, cells: Sequence[Cell]) -> float:
-    """Estimate the trainings of one arm from one epoch of its first.
+def _pace(bench: Bench, cell: Cell) -> tuple[float, float]:
+    """Return seconds that a training takes before its first epoch, and those of a picture in an epoch.
 
-    Where its pictures are repaints that are still to be made, the photos stand in for them.
+    Photos stand in for repaints that are still to be made.
     """
-    settings = bench.arms[arm].settings
-    draw = bench.draw(cells[0])
-    photos = replace(bench.deal, items=tuple(replace(item, style=-1) for item in bench.deal.items))
-    short = replace(settings, epochs=1, add="copies" if settings.add == "repaints" else settings.add, weigh="naive")
-    short = replace(short, copies=max(1, len(bench.taught(bench.deal.items[draw.train[0][0]], settings)) - 1))
-    arms = tuple(replace(one, settings=short) if place == arm else one for place, one in enumerate(bench.arms))
-    with tempfile.TemporaryDirectory() as folder:
-        elsewhere = replace(bench, folder=Path(folder), key="timing", arms=arms, deal=photos)
-        seconds = perform(elsewhere, cells[0]).seconds
-    return seconds * epochs_of(bench, cells[0]) * len(cells)
+    arm, draw = bench.arms[cell.arm], bench.draw(cell)
+    items = tuple(replace(item, style=-1) for item in bench.deal.items)
+    few = tuple(rows[:_FEW] for rows in draw.train)
+    short = replace(draw, round=-1, train=few, validation=draw.validation[:_FEW], test=draw.test[:_FEW])
+    seconds = []
+    for epochs in (1, 3):
+        settings = replace(arm.settings, epochs=epochs, add="nothing")
+        with tempfile.TemporaryDirectory() as folder:
+            elsewhere = replace(
+                bench,
+                folder=Path(folder),
+                key=f"timing {epochs}",
+                arms=(replace(arm, settings=settings),),
+                deal=Deal(items, {settings.apart: (short,)}),
+            )
+            done = perform(elsewhere, Cell(0, 0, "timing"))
+        if done.error:
+            raise DataError(f"a first training of {arm.name} failed: {done.error}")
+        seconds.append(done.seconds)
+    each = max(0.0, seconds[1] - seconds[0]) / 2
+    return max(0.0, seconds[0] - each), each / len(flat(few))
