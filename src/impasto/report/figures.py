@@ -58,14 +58,16 @@ def draw_curve(
     quantity: str,
     best: Epoch | None = None,
     band: tuple[Sequence[Epoch], Sequence[Epoch]] | None = None,
+    size: tuple[float, float] = (4.6, 2.5),
 ) -> Figure:
     """Draw ``quantity`` ("loss" or "accuracy") against the epoch, for training and for validation.
 
     Curves of a linear head are drawn against its C, on a logarithmic scale. The row whose weights were kept is
-    marked by a dotted line and a ring on the validation line. ``band`` is what lies below and above means of several.
+    marked by a dotted line and a ring on the validation line. ``band`` is what lies below and above means of several;
+    ``size`` is in inches.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 2.5), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         if band:
             _band(axes, *band, f"train_{quantity}", TRAIN)

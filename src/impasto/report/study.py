@@ -152,4 +152,4 @@ def _lane(item: Comparison, single: bool) -> Lane:
     else:
         told = f"{points(difference.mean)}  {between(difference.low, difference.high)}"
     mean, low, high = (100 * value for value in (difference.mean, difference.low, difference.high))
-    return Lane(own_name(item), mean, low, high, dots, told, item.finding)
+    return Lane(own_name(item.arm), mean, low, high, dots, told, item.finding)

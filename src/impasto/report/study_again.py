@@ -117,7 +117,7 @@ def failed_told(result: StudyResult) -> str:
     failed = len(result.failed)
     if not failed:
         return f"None of {plural(len(result.cells), 'cell')} failed."
-    return f"{failed:,} of {plural(len(result.cells), 'cell')} failed; the same command tries them again."
+    return f"{failed:,} of {plural(len(result.cells), 'cell')} failed; the same command tries again."
 
 
 def to_toml(study: Study) -> str:

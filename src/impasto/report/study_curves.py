@@ -21,6 +21,7 @@ from impasto.study.result import CellResult
 
 # More panels of either kind help nobody.
 MOST_PANELS = 24
+_SIZE = (3.1, 1.9)
 
 
 class Panel(NamedTuple):
@@ -72,7 +73,7 @@ def curve_panels(analysis: Analysis) -> list[Panel]:
         if arm.family == PRIMARY and cells and len(found) < MOST_PANELS:
             mean, *band = averaged(cells)
             drawn = (
-                to_svg(draw_curve(mean, quantity, None, (band[0], band[1])), f"curve-{len(found)}-{quantity}")
+                to_svg(draw_curve(mean, quantity, None, (band[0], band[1]), _SIZE), f"curve-{len(found)}-{quantity}")
                 for quantity in ("loss", "accuracy")
             )
             found.append(Panel(arm.name, plural(len(cells), "network"), *drawn))

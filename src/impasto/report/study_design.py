@@ -13,6 +13,7 @@ from impasto.report.study_words import metric_of, plain
 from impasto.report.wording import percent, plural
 from impasto.statistics import draws_needed, power
 from impasto.study.analysis import Analysis
+from impasto.study.arms import PRIMARY
 from impasto.study.result import CellResult, StudyResult
 from impasto.study.spec import Settings
 
@@ -44,7 +45,7 @@ def levels(result: StudyResult) -> list[Level]:
         for place, (level, said) in enumerate(choices.items())
     ]
     for key, values in study.sensitivity.items():
-        found += [Level("everything again", f"{key} = {plain(value)}", f"{key} = {plain(value)}") for value in values]
+        found += [Level("everything again", f"{key} = {plain(value)}", "in all arms and controls") for value in values]
     return found
 
 
@@ -68,8 +69,8 @@ def _said(settings: Any) -> str:
 
 
 def shared(result: StudyResult) -> list[tuple[str, str]]:
-    """Return the settings that no arm of the study changes, without those that have no bearing."""
-    arms = [arm.settings for arm in result.arms]
+    """Return the settings that no arm of the study itself changes, without those that have no bearing."""
+    arms = [arm.settings for arm in result.arms if arm.family == PRIMARY]
     idle = _idle(arms, result.study.task)
     rows = []
     for field in fields(Settings):

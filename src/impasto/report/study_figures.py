@@ -137,11 +137,10 @@ def _stacked(dots: Sequence[float], reach: float) -> tuple[list[float], np.ndarr
 def draw_sized(arm: Sized, base: Sized, label: str) -> Figure:
     """Draw scores against photos of each class, beside the baseline's; whiskers are their spread over draws."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.4, 2.3), layout="constrained")
+        figure = Figure(figsize=(4.6, 2.3), layout="constrained")
         axes = figure.add_subplot()
-        for each, colour, marker, aside in ((base, MUTED, "s", 0.985), (arm, ACCENT, "o", 1.015)):
-            if each is base and arm == base:
-                continue
+        drawn = [(base, MUTED, "s", 0.99), (arm, ACCENT, "o", 1.01)]
+        for each, colour, marker, aside in drawn[:1] if arm == base else drawn:
             places = [size * aside for size in each.sizes]
             spread = np.nan_to_num(each.spreads)
             axes.errorbar(places, each.means, spread, color=colour, marker=marker, markersize=5, elinewidth=1)

@@ -29,7 +29,8 @@ def write_study_tables(analysis: Analysis, folder: Path) -> None:
     write_csv(folder / "arms.csv", arms, list(arms[0]))
     effects = ({"effect": effect.name, **effect.record()} for effect in analysis.effects)
     write_csv(folder / "effects.csv", [{key: row[key] for key in _EFFECT} for row in effects], _EFFECT)
-    write_csv(folder / "paired.csv", _paired(items), _PAIRED)
+    columns = ["arm", "photo", "difference"] if analysis.result.study.task == "repaints" else _PAIRED
+    write_csv(folder / "paired.csv", _paired(items, columns), columns)
 
 
 def _compared(item: Comparison) -> dict[str, Any]:
@@ -62,7 +63,8 @@ def _arm(score: ArmScore, analysis: Analysis) -> dict[str, Any]:
     return row
 
 
-def _paired(items: list[Comparison]) -> Iterator[dict[str, Any]]:
+def _paired(items: list[Comparison], columns: list[str]) -> Iterator[dict[str, Any]]:
     for item in items:
-        for (replicate, fold), difference in item.per_draw.items():
-            yield {"arm": item.arm.name, "replicate": replicate, "fold": fold, "difference": difference}
+        for (number, fold), difference in item.per_draw.items():
+            row = {"arm": item.arm.name, "photo": number, "replicate": number, "fold": fold, "difference": difference}
+            yield {name: row[name] for name in columns}

@@ -68,7 +68,7 @@ def _scarce(analysis: Analysis) -> Iterator[str]:
         least, label = min((labels.count(label), label) for label in result.classes)
         if least < _TESTED:
             one = 100 / max(1, least)
-            yield f"Few pictures are tested: {least} of {label} in a draw, so one answer is {one:.1f} points."
+            yield f"Few are tested: {least} of {label} in a draw, so one answer is {one:.1f} points of its recall."
     if len(result.classes) <= _CLASSES:
         names = listing(result.classes)
         yield f"{plural(len(result.classes), 'class')}: what holds for {names} need not hold for others."
@@ -114,9 +114,10 @@ def _failed(analysis: Analysis) -> Iterator[str]:
     if failed:
         share = len(failed) / len(analysis.result.cells)
         arms = listing(list(dict.fromkeys(cell.arm for cell in failed)), 4)
+        verb = "is" if len(failed) == 1 else "are"
         yield (
-            f"{plural(len(failed), 'cell')} failed ({percent(share, 1)}) and are left out, in {arms}: if what makes "
-            "them fail has to do with the pictures, what is left is a selection."
+            f"{plural(len(failed), 'cell')} failed ({percent(share, 1)}) and {verb} left out, in {arms}: if what makes "
+            "cells fail has to do with the pictures, what is left is a selection."
         )
 
 
@@ -124,9 +125,9 @@ def _sensitivity(analysis: Analysis) -> Iterator[str]:
     said = {item.arm.name: item for item in analysis.family()}
     for family in families(analysis):
         turned = [
-            f"{own_name(item)} ({_verb(said[own_name(item)])}, here {_verb(item)})"
+            f"{own_name(item.arm)} ({_verb(said[own_name(item.arm)])}, here {_verb(item)})"
             for item in analysis.family(family)
-            if own_name(item) in said and _contradict(said[own_name(item)], item)
+            if own_name(item.arm) in said and _contradict(said[own_name(item.arm)], item)
         ]
         if turned:
             yield f"With {family} the study says something else of {listing(turned)}."

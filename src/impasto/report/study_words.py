@@ -9,8 +9,8 @@ from typing import Any
 
 from impasto.report.wording import listing
 from impasto.statistics import Effect
-from impasto.study.analysis import Analysis, Comparison, Finding
-from impasto.study.arms import PRIMARY
+from impasto.study.analysis import Analysis, Finding
+from impasto.study.arms import PRIMARY, Arm
 
 # Of each finding: a sign beside the word, so that nothing hangs on colour alone, and what colour there is.
 SIGNS: Mapping[Finding, tuple[str, str]] = {
@@ -91,9 +91,9 @@ def share(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def own_name(item: Comparison) -> str:
+def own_name(arm: Arm) -> str:
     """Return an arm's name without the sensitivity value that its family says already."""
-    return item.arm.name.removesuffix(f" ({item.arm.family})") if item.arm.family else item.arm.name
+    return arm.name.removesuffix(f" ({arm.family})") if arm.family else arm.name
 
 
 def families(analysis: Analysis) -> list[str]:
