@@ -206,7 +206,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
         mistakes=[{"what": image, "instead": script}],
         threats=[script],
     )
-    folder = make_study(tmp_path / "s", study, names=HOSTILE, failing={(image, 0)}, examples=True)
+    folder = make_study(tmp_path / "s", study, names=HOSTILE, failing={(f"{script} {long}", 0)}, examples=True)
     html = write_study_report(folder).read_text(encoding="utf-8")
     page = Page(html)
     assert "<script" not in html
