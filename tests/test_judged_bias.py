@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,16 @@ def decisions(shape: int, texture: int, other: int, *, named: bool = True) -> tu
 )
 def test_the_verdict(counts: tuple[int, int, int], named: bool, start: str) -> None:
     assert ShapeBias("net", decisions(*counts, named=named), (), {}).words.startswith(start)
+
+
+def test_style_photos_that_are_misnamed_decide_nothing() -> None:
+    """Photos were chosen for being named; of the styles nobody asked, so that shape has the advantage."""
+    misnamed = tuple(replace(item, style_answer="c") for item in decisions(40, 10, 5))
+    words = ShapeBias("net", misnamed, (), {}).words
+    assert words.startswith("Cannot tell whether net decides by shape or by texture: 40/50 = 80.0 %")
+    assert "there is no decision" in words
+    even = misnamed + decisions(10, 10, 0)
+    assert "where the style photo is named as well, 10/20" in ShapeBias("net", even, (), {}).words
 
 
 def test_reserves_are_said() -> None:

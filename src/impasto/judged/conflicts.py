@@ -91,7 +91,7 @@ def pair_up(photos: Mapping[str, Sequence[str]], count: int, seed: int) -> list[
     first ones are the fewer.
 
     >>> pair_up({"cat": ["c1", "c2"], "dog": ["d1", "d2"]}, 4, seed=0)
-    [('d2', 'c1'), ('c1', 'd2'), ('d1', 'c2'), ('c2', 'd1')]
+    [('d2', 'c2'), ('c2', 'd2'), ('d1', 'c1'), ('c1', 'd1')]
     """
     # Python's own: its shuffle of a seed is the same in all versions since 3.2.
     dice = random.Random(derive_seed(seed, "cue conflicts"))

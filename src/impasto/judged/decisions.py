@@ -171,15 +171,19 @@ class ShapeBias:
         if bias is None:
             return f"Cannot tell: {self.name} names none of the {counts.n} pictures as its shape's or texture's class."
         told = f"{bias} of the decisions for one of the two classes are for the shape"
-        low, high = bias.interval
+        sides = {_side(bias), _side(self.both.bias)}
         if bias.n < _FEWEST:
             verdict = f"Cannot tell from {bias.n} decisions: {told}."
         elif favourite := self._favourite():
             verdict = f"Cannot tell: {favourite} ({told}.)"
-        elif low <= 0.5 <= high:
-            verdict = f"Cannot tell whether {self.name} decides by shape or by texture: {told}."
+        elif len(sides) > 1 or "" in sides:
+            # Photos that must be named favour the shape, unless the style photos must be named as well.
+            verdict = (
+                f"Cannot tell whether {self.name} decides by shape or by texture: {told}; where the style photo is "
+                f"named as well, {self.both.bias or 'there is no decision'}."
+            )
         else:
-            verdict = f"{self.name} decides by {'shape' if low > 0.5 else 'texture'}: {told}."
+            verdict = f"{self.name} decides by {_side(bias)}: {told}."
         return " ".join([verdict, *self._reserves(counts)])
 
     def _favourite(self) -> str:
@@ -223,3 +227,9 @@ class ShapeBias:
         rows = [decision.record() for decision in self.decisions]
         write_csv(folder / CSV_NAME, rows, list(rows[0]))
         write_json(folder / JSON_NAME, self.record())
+
+
+def _side(bias: Proportion | None) -> str:
+    """Return which of the two most decisions are surely for, "" where that is open."""
+    low, high = bias.interval if bias else (0.0, 1.0)
+    return "shape" if low > 0.5 else "texture" if high < 0.5 else ""
