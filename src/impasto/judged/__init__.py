@@ -2,9 +2,9 @@
 
 >>> from impasto.judged import score_repaints, shape_bias
 >>> print(score_repaints("repaints", "run").overall.kept)                      # doctest: +SKIP
-132/200 = 66.0 % [59.2, 72.2]
+26/30 = 86.7 % [70.3, 94.7]
 >>> print(shape_bias("conflicts", "torchvision:squeezenet1_0").counted.bias)   # doctest: +SKIP
-24/98 = 24.5 % [17.0, 33.9]
+22/32 = 68.8 % [51.4, 82.0]
 """
 
 from impasto.judged.bias import shape_bias

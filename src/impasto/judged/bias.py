@@ -49,8 +49,8 @@ def shape_bias(
         DataError: no repaints whose shape and texture are of different classes, or classes that the model does not
             know.
 
-    >>> shape_bias("conflicts", "torchvision:resnet50").words                  # doctest: +SKIP
-    'torchvision:resnet50 decides by texture: 52/231 = 22.5 % [17.6, 28.3] of the decisions for one of ...'
+    >>> print(shape_bias("conflicts", "torchvision:squeezenet1_0").both.bias)   # doctest: +SKIP
+    10/20 = 50.0 % [29.9, 70.1]
     """
     repaints = read_repaints(Path(folder))
     rows = [row for row in repaints.rows if class_of(row.style) not in ("", class_of(row.content))]

@@ -49,7 +49,7 @@ def score_repaints(
 
     >>> scores = score_repaints("repaints", "run", style_model="styles-run")   # doctest: +SKIP
     >>> print(scores.overall.kept_of_named)                                    # doctest: +SKIP
-    41/48 = 85.4 % [72.8, 92.8]
+    23/25 = 92.0 % [75.0, 97.8]
     """
     repaints = read_repaints(Path(folder))
     judge = open_judge(model, device=device, weights=weights)
