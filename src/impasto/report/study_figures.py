@@ -91,6 +91,7 @@ def _frame(lanes: Sequence[Lane], width: float, right: float) -> tuple[Figure, A
         if lane.mean is None:
             figure.text(0, 1 - (_TOP + _ROW * (row + 0.5)) / height, name, va="center", color=MUTED, parse_math=False)
         else:
+            axes.axhline(row, color=RULE, linewidth=0.4)
             axes.text(-0.02, row, name, ha="right", **place)
             axes.text(1.02, row, lane.told, color=MUTED, fontsize=8, **place)
     axes.set_ylim(len(lanes) - 0.5, -0.5)
