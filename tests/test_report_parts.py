@@ -266,7 +266,7 @@ def test_commands_are_understood_and_carry_the_settings(root: Path, tmp_path: Pa
     lines = commands(dataset, read_run_records([run]))
     stylize, train, judge, report = (parsed(line) for line in lines)
     assert (stylize["size"], stylize["seed"], stylize["fractions"]) == (256, 7, (0.5, 0.25, 0.25))
-    assert stylize["strength"] == [0.5]
+    assert stylize["strength"] == ["0.5"]
     assert (train["output"], train["model"], train["seed"]) == (Path("my run"), "frozen:impasto-vgg", 5)
     assert (judge["run"], judge["data"], judge["split"]) == (Path("my run"), Path("data"), "test")
     assert (report["dataset"], report["runs"]) == (Path("data"), [Path("my run")])

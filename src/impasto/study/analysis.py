@@ -66,13 +66,15 @@ class Comparison:
     Attributes:
         arm: what is compared; ``arm.reference`` names with what.
         difference: mean difference of the metric, in shares, with an interval for new training sets and new test
-            pictures; see :func:`impasto.statistics.crossed_mean`. Of repaints: relative difference of style distances.
+            pictures; see :func:`impasto.statistics.crossed_mean`. Of repaints: of style distances, as a share of
+            the larger one.
         per_draw: differences of single draws, of those that both arms have.
         corrected: the corrected resampled t-test (Nadeau and Bengio 2003); None with one draw, or one training set.
         signs: of draws with disjoint training sets; None where there are none.
         mcnemar: of the first seed, where all draws have the same test pictures.
         p: adjusted by Holm for all arms of the family; a control's is its own.
-        detectable: the smallest difference that would have been found in four of five such studies.
+        detectable: the smallest difference that would have been found in four of five such studies, beside the other
+            arms of its family (as the first of Holm's tests).
         finding: in a word.
         identical: whether not a single answer differs.
     """
@@ -184,7 +186,7 @@ class _Pairs:
 
 def _pairs(result: StudyResult, arm: Arm) -> _Pairs:
     """Match the answers of an arm with its reference's: same repetition, same item."""
-    truth = result.truth
+    truth, told = result.truth, _compared(result)
     known = {
         (cell.replicate, row): said == truth[row]
         for cell in result.of(arm.reference)
@@ -194,10 +196,18 @@ def _pairs(result: StudyResult, arm: Arm) -> _Pairs:
         ((cell.replicate, cell.fold), row, said == truth[row], known[cell.replicate, row])
         for cell in result.of(arm.name)
         for row, said in zip(cell.test, cell.said, strict=True)
-        if (cell.replicate, row) in known
+        if (cell.replicate, row) in known and truth[row] in told
     ]
     draws, items, first, second = zip(*rows, strict=True) if rows else ((), (), (), ())
     return _Pairs(list(draws), np.array(items, dtype=np.int64), np.array(first, bool), np.array(second, bool))
+
+
+def _compared(result: StudyResult) -> set[int]:
+    """Return the classes with more than one photo: a single one shows no scatter, and no error."""
+    groups: dict[int, set[int]] = {}
+    for label, item in zip(result.truth.tolist(), result.items, strict=True):
+        groups.setdefault(label, set()).add(item.group)
+    return {label for label, photos in groups.items() if len(photos) > 1}
 
 
 def _compare(result: StudyResult, arm: Arm, overlap: float) -> Comparison | None:
@@ -222,14 +232,16 @@ def _compare(result: StudyResult, arm: Arm, overlap: float) -> Comparison | None
         _signs(result, arm, dict(zip(order, single, strict=True))),
         _mcnemar(result, pairs),
         difference.p,
-        _least(difference, result),
+        _least(difference, result, arm),
         "cannot tell",
         not np.any(pairs.first != pairs.second),
     )
 
 
-def _least(difference: CrossedMean, result: StudyResult) -> float:
-    return detectable(difference.error, difference.df, alpha=result.study.tests.alpha)
+def _least(difference: CrossedMean, result: StudyResult, arm: Arm) -> float:
+    own = sum(bool(one.reference) and one.role == arm.role and one.family == arm.family for one in result.arms)
+    alpha = result.study.tests.alpha / (own if arm.role == "arm" else 1)
+    return detectable(difference.error, difference.df, alpha=alpha)
 
 
 def _mean_of_classes(values: npt.NDArray[np.float64], strata: npt.NDArray[np.int64]) -> float:
@@ -251,7 +263,8 @@ def _sizes(cells: Sequence[CellResult]) -> Iterator[list[tuple[int, ...]]]:
 
 def _signs(result: StudyResult, arm: Arm, single: Mapping[tuple[int, int], float]) -> SignTest | None:
     """Count the signs of the first round, whose training sets are disjoint; which round was settled beforehand."""
-    first = [single[cell.replicate, cell.fold] for cell in result.of(arm.name) if cell.round == 0]
+    rounds = {(cell.replicate, cell.fold) for cell in result.of(arm.name) if cell.round == 0}
+    first = [value for draw, value in single.items() if draw in rounds]
     return sign_test(first) if len(first) > 1 else None
 
 
@@ -267,13 +280,18 @@ def _compare_repaints(result: StudyResult, arm: Arm) -> Comparison | None:
     if not (cells and others):
         return None
     one, other = np.array(cells[0].style), np.array(others[0].style)
-    relative = (one - other) / np.maximum(one + other, 1e-12)
+    relative = (one - other) / np.maximum(np.maximum(one, other), 1e-12)
     things = [result.items[row] for row in cells[0].test]
     photos = np.array([thing.group for thing in things])
     styles = np.unique([thing.style for thing in things], return_inverse=True)[1]
-    difference = crossed_mean(photos, styles, np.zeros(len(things), int), relative)
+    nothing = np.zeros(len(things), int)
+    if len(things) < 2:
+        return None
+    # With several styles, photos are draws of them; with one, they are all that can scatter.
+    draws, clusters = (photos, styles) if styles.any() else (nothing, photos)
+    difference = crossed_mean(draws, clusters, nothing, relative)
     single = {(int(number), 0): float(relative[photos == number].mean()) for number in np.unique(photos)}
-    least = _least(difference, result)
+    least = _least(difference, result, arm)
     same = bool((one == other).all())
     return Comparison(arm, difference, single, None, None, None, difference.p, least, "cannot tell", same)
 

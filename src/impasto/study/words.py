@@ -9,6 +9,10 @@ from impasto.study.analysis import Analysis, Comparison
 from impasto.study.arms import PRIMARY
 
 
+# More names than these make no sentence; the table has all.
+_MOST = 4
+
+
 def verdict(analysis: Analysis) -> tuple[str, ...]:
     """Return what a study shows, the answer first."""
     found = [_warning(analysis), _answer(analysis), *_arms(analysis), *_unmatched(analysis), _controls(analysis)]
@@ -24,9 +28,10 @@ def told(item: Comparison, repaints: bool = False) -> str:
     """
     if item.identical:
         return "not one answer differs"
-    unit = "% style distance" if repaints else "points"
-    mean, low, high = (100 * value for value in (item.difference.mean, item.difference.low, item.difference.high))
-    return f"{mean:+.1f} {unit} [{low:+.1f}, {high:+.1f}]"
+    unit = "% of the style distance" if repaints else "points"
+    ends = (item.difference.mean, item.difference.low, item.difference.high)
+    mean, low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in ends)
+    return f"{mean} {unit} [{low}, {high}]"
 
 
 def _warning(analysis: Analysis) -> str:
@@ -34,8 +39,8 @@ def _warning(analysis: Analysis) -> str:
     if not failed:
         return ""
     return (
-        f"Do not believe this study: {_listed(failed)} must come out exactly as {_references(analysis, failed)} and "
-        "does not, so something else than what is compared differs between the arms."
+        f"Do not believe this study: {_listed(failed)} had to come out exactly as {_references(analysis, failed)}, "
+        "answer by answer, and came out differently: something else than what is compared differs between the arms."
     )
 
 
@@ -58,9 +63,12 @@ def _answer(analysis: Analysis) -> str:
             )
         effect = analysis.result.study.tests.effect
         return f"No difference that matters: none of the {count} is {effect:g} points from its reference."
-    parts = [f"{len(group)} {word}" for group, word in ((helps, "better"), (harms, "worse")) if group]
-    rest = len(items) - len(helps) - len(harms)
-    return f"Of {count}, {_listed(parts)} than the reference{f'; of {rest} the study cannot tell' if rest else ''}."
+    told = [
+        f"{len(group)} {_plural(len(group))} {word}" for group, word in ((helps, "better"), (harms, "worse")) if group
+    ]
+    open_ones = sum(item.finding == "cannot tell" for item in items)
+    rest = f"; of {open_ones} the study cannot tell" if open_ones else ""
+    return f"Of {count}, {_listed(told)} than the reference{rest}."
 
 
 def _seen(analysis: Analysis, items: Sequence[Comparison]) -> str:
@@ -69,7 +77,7 @@ def _seen(analysis: Analysis, items: Sequence[Comparison]) -> str:
         return ""
     low, high = f"{min(least):.1f}", f"{max(least):.1f}"
     ends = low if low == high else f"{low} to {high}"
-    return f"A difference of {ends} points would have been found in four of five such studies."
+    return f"A difference of {ends} points would have been found in four of five such studies, beside the others."
 
 
 def _arms(analysis: Analysis) -> list[str]:
@@ -88,10 +96,9 @@ def _unmatched(analysis: Analysis) -> list[str]:
     for control in analysis.family(role="control"):
         twin = _twin(analysis, control)
         if control.arm.settings.weigh == "naive" and twin and control.arm.settings.add == "repaints":
-            naive, matched = 100 * control.difference.mean, 100 * twin.difference.mean
             found.append(
-                f"At full weight {twin.arm.name} comes out at {naive:+.1f} points, with the penalty matched at "
-                f"{matched:+.1f}: the difference is regularisation, not pictures."
+                f"At full weight {twin.arm.name} comes out at {told(control)}, with the penalty matched at "
+                f"{told(twin)}: what lies between is regularisation, not pictures."
             )
     return found
 
@@ -123,8 +130,9 @@ def _sensitivity(analysis: Analysis) -> str:
         and said.get(item.arm.name.removesuffix(f" ({family})")) != item.finding
     ]
     if not changed:
-        return f"With {_listed(others)} the findings are the same."
-    return f"The answer depends on settings: {'; '.join(changed)}."
+        return f"With {_listed(others)} the same arms help and harm."
+    more = f"; and {len(changed) - _MOST} more" if len(changed) > _MOST else ""
+    return f"The answer depends on settings: {'; '.join(changed[:_MOST])}{more}."
 
 
 def _verb(item: Comparison) -> str:
@@ -135,8 +143,8 @@ def _factors(analysis: Analysis) -> str:
     alpha = analysis.result.study.tests.alpha
     if not analysis.effects:
         return ""
-    seen = [f"{effect.name} (p = {_p(effect.p)})" for effect in analysis.effects if effect.p < alpha]
-    not_seen = [f"{effect.name} (p = {_p(effect.p)})" for effect in analysis.effects if effect.p >= alpha]
+    seen = [f"{effect.name} (p {_p(effect.p)})" for effect in analysis.effects if effect.p < alpha]
+    not_seen = [f"{effect.name} (p {_p(effect.p)})" for effect in analysis.effects if effect.p >= alpha]
     parts = [f"an effect of {_listed(seen)}"] if seen else []
     parts += [f"none of {_listed(not_seen)}"] if not_seen else []
     return f"Over the draws, the factors show {' and '.join(parts)}, on these test pictures."
@@ -152,19 +160,24 @@ def _conservative(analysis: Analysis) -> str:
     ]
     if not lost:
         return ""
-    test = "The corrected resampled t-test, which takes all overlap of test sets for lost"
-    return f"{test}, finds nothing in {_listed(lost)}."
+    which = _listed(lost) if len(lost) <= _MOST else f"{len(lost)} of these arms"
+    return f"The corrected resampled t-test, which takes all overlap of test sets for lost, finds nothing in {which}."
 
 
 def _failures(analysis: Analysis) -> str:
     failed = analysis.result.failed
     if not failed:
         return ""
-    return f"{len(failed)} of {len(analysis.result.cells)} cells failed and are left out; the first: {failed[0].error}"
+    total = len(analysis.result.cells)
+    return f"Left out, because they failed: {len(failed)} of {total} cells; the first: {failed[0].error}"
 
 
 def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
+    return f"= {value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def _plural(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _listed(names: Sequence[str]) -> str:
