@@ -8,7 +8,6 @@ from dataclasses import replace
 from impasto.study.analysis import Analysis, Comparison
 from impasto.study.arms import PRIMARY
 
-
 # More names than these make no sentence; the table has all.
 _MOST = 4
 
@@ -75,6 +74,8 @@ def _seen(analysis: Analysis, items: Sequence[Comparison]) -> str:
     least = [100 * item.detectable for item in items if item.detectable > 0]
     if not least or analysis.result.study.task == "repaints":
         return ""
+    if min(least) > 100:
+        return "So few draws and pictures could have shown no difference at all."
     low, high = f"{min(least):.1f}", f"{max(least):.1f}"
     ends = low if low == high else f"{low} to {high}"
     return f"A difference of {ends} points would have been found in four of five such studies, beside the others."
@@ -85,8 +86,13 @@ def _arms(analysis: Analysis) -> list[str]:
     repaints = analysis.result.study.task == "repaints"
     items = [item for item in analysis.family() if item.finding in ("helps", "harms")]
     items.sort(key=lambda item: -abs(item.difference.mean))
+    effect = analysis.result.study.tests.effect
+    small = [
+        f", less than the {effect:g} that matter" if 100 * abs(item.difference.mean) < effect else "" for item in items
+    ]
     return [
-        f"{item.arm.name}: {told(item, repaints)}, p = {_p(item.p)} for all arms together (Holm)." for item in items
+        f"{item.arm.name}: {told(item, repaints)}{note}, p {_p(item.p)} (Holm, for all arms)."
+        for item, note in zip(items, small, strict=True)
     ]
 
 
@@ -95,7 +101,7 @@ def _unmatched(analysis: Analysis) -> list[str]:
     found = []
     for control in analysis.family(role="control"):
         twin = _twin(analysis, control)
-        if control.arm.settings.weigh == "naive" and twin and control.arm.settings.add == "repaints":
+        if control.arm.settings.weigh == "naive" and control.arm.settings.add == "repaints" and twin:
             found.append(
                 f"At full weight {twin.arm.name} comes out at {told(control)}, with the penalty matched at "
                 f"{told(twin)}: what lies between is regularisation, not pictures."
