@@ -85,10 +85,11 @@ def run(
     hidden = quiet or as_json
     with tempfile.TemporaryDirectory() as elsewhere, progress_bar(hidden) as on_progress:
         # A dry run leaves nothing behind, not even a folder.
-        place = Path(elsewhere) / "study" if dry_run and not folder.exists() else folder
+        is_new = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        place = Path(elsewhere) / "study" if dry_run and is_new else folder
+        doer = _engine(engine, address, workers)
         opened = StudyRun(read, data, styles, place, device, on_progress)
         _tell_aside(opened.bench.pool.aside, hidden)
-        doer = _engine(engine, address, workers)
         if dry_run or not opened.run.finished:
             plan = plan_study(opened, doer.workers, timed=dry_run or bool(read.budget.minutes))
             for line in plan.lines():

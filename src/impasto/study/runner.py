@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +13,15 @@ from typing import Any
 
 from impasto.classify.models.names import parse_model
 from impasto.encoders import load_encoder
-from impasto.errors import UsageError
+from impasto.errors import ResourceError, UnknownNameError, UsageError
 from impasto.runs import MANIFEST_NAME, RunFolder, digest, read_json, write_csv, write_json
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
-from impasto.study.arms import arms_of
+from impasto.study.arms import Arm, arms_of
 from impasto.study.draws import deal
 from impasto.study.engines import Engine
 from impasto.study.engines.local import LocalEngine
 from impasto.study.examples import write_examples
-from impasto.study.pool import read_pool
+from impasto.study.pool import Pool, read_pool
 from impasto.study.reading import study_table
 from impasto.study.result import StudyResult, load_result, write_tables
 from impasto.study.spec import Study
@@ -27,6 +29,7 @@ from impasto.study.work.bench import Bench, flat
 from impasto.study.work.measure import judge_of
 from impasto.study.work.paint import painter_for, without_strength
 from impasto.study.work.perform import Done, peak_memory
+from impasto.study.work.teach import check_teaching
 from impasto.study.work.units import Cell, Unit
 
 PROCEDURE = "study"
@@ -59,11 +62,13 @@ class StudyRun:
     on_progress: OnProgress = ignore_progress
 
     def __post_init__(self) -> None:
-        if self.output.resolve().is_relative_to(self.data.resolve()):
-            raise UsageError(f"{self.output} lies inside the data.", "Choose an output folder outside it.")
+        for pictures in (self.data, self.styles):
+            if pictures and self.output.resolve().is_relative_to(pictures.resolve()):
+                raise UsageError(f"{self.output} lies inside {pictures}.", "Choose an output folder outside it.")
         arms = arms_of(self.study)
         self._check_styles(arms)
         pool = read_pool(self.study, self.data.absolute(), self.styles and self.styles.absolute(), self.on_progress)
+        self._check_names(arms, pool)
         dealt = deal(self.study, pool, arms)
         config = {
             "study": study_table(self.study),
@@ -71,24 +76,36 @@ class StudyRun:
             "draws": digest(dealt.draws),
         }
         self.bench = Bench(self.output.absolute(), digest(config), self.study, arms, pool, dealt, self.device)
+        if self.study.task != "repaints":
+            check_teaching(self.bench)
         self.run = RunFolder(self.output, {**config, "networks": self._identities()}, PROCEDURE)
 
-    def _check_styles(self, arms: Sequence[Any]) -> None:
+    def _check_styles(self, arms: Sequence[Arm]) -> None:
         paints = self.study.task != "classes" or any(arm.settings.add == "repaints" for arm in arms)
         if paints and self.styles is None:
             raise UsageError(f"{self.study.name} repaints, and there are no styles.", "Give their folder by --styles.")
         if self.study.task != "classes" and any(arm.settings.add != "nothing" for arm in arms):
             raise UsageError(f'add is for studies with task = "classes", not "{self.study.task}".')
+        if self.study.task != "classes" and any(len(arm.settings.strengths) > 1 for arm in arms):
+            raise UsageError(f'with task = "{self.study.task}" every arm repaints in one of its strengths.')
         if not paints:
             self.styles = None
+
+    def _check_names(self, arms: Sequence[Arm], pool: Pool) -> None:
+        """Refuse an arm that names a style which is not there: it would be the baseline under another name."""
+        known = [style.name.rpartition(".")[0] for style in pool.styles]
+        for name in (name for arm in arms if arm.settings.add == "repaints" for name in arm.settings.styles):
+            if name not in (*known, *(style.name for style in pool.styles)):
+                raise UnknownNameError("style picture", name, known)
 
     def _identities(self) -> dict[str, Any]:
         """Return what tells the networks apart that take part: a study that goes on with others is another study."""
         configs = {without_strength(unit.config) for unit in self.bench.paintings()}
         found = sorted((painter_for(config).identity() for config in configs), key=str)
         names = {name for arm in self.bench.arms if (name := parse_model(arm.settings.model).encoder)}
-        encoders = [] if self.study.task == "repaints" else [load_encoder(name).identity() for name in sorted(names)]
-        return {"painters": found, "encoders": encoders}
+        if self.study.task == "repaints":
+            names = {judge_of(self.bench)}
+        return {"painters": found, "encoders": [load_encoder(name).identity() for name in sorted(names)]}
 
     def units(self) -> dict[str, list[Unit]]:
         """Return all units of work by stage, done or not; of equal ones one."""
@@ -114,10 +131,8 @@ class StudyRun:
         watch = Stopwatch()
         if not self.run.finished:
             self._write_items()
-        failed = list(self.output.glob("*/*.failed.json"))
-        for path in failed:
-            path.unlink()
-        if failed or not self.run.finished:
+        self._forget_failures()
+        if not self.run.finished:
             for kind in _STAGES:
                 self._stage(kind, engine)
             self._write_cells()
@@ -125,6 +140,13 @@ class StudyRun:
             write_examples(self.bench)
             self._finish(engine, watch.seconds)
         return load_result(self.output)
+
+    def _forget_failures(self) -> None:
+        """Remove what says that units failed, and what was made of them in part."""
+        for failure in self.output.glob("*/*.failed.json"):
+            (self.output / MANIFEST_NAME).unlink(missing_ok=True)  # first: if this is killed, the study goes on later
+            for path in failure.parent.glob(f"{failure.name.partition('.')[0]}.*"):
+                path.unlink()
 
     def _stage(self, kind: str, engine: Engine) -> None:
         units = self.units()[kind]
@@ -158,8 +180,6 @@ class StudyRun:
             [{"path": path, "reason": reason} for path, reason in pool.aside],
             ["path", "reason"],
         )
-        if bench.study.task == "repaints":
-            judge_of(bench)
 
     def _write_cells(self) -> None:
         """Write which file holds which cell of which arm, and what was dealt to it."""
@@ -177,11 +197,10 @@ class StudyRun:
         return str(read_json(path)["error"]) if path.is_file() else "its process died"
 
     def _finish(self, engine: Engine, seconds: float) -> None:
-        before = read_json(self.output / MANIFEST_NAME)["cost"] if self.run.finished else {}
         journal = _Journal.read(self.output / JOURNAL_NAME)
         kinds = {kind: [row for row in journal if row["kind"] == kind] for kind in _STAGES}
         work = {kind: round(sum(float(row["seconds"]) for row in rows), 1) for kind, rows in kinds.items()}
-        memory = max([peak_memory(), *(int(row["memory"]) for row in journal), before.get("memory", 0)])
+        memory = max([peak_memory(), *(int(row["memory"]) for row in journal)])
         size = sum(path.stat().st_size for path in self.output.rglob("*") if path.is_file())
         cost = {
             "seconds": round(seconds, 1),
@@ -212,24 +231,34 @@ class _Journal:
         self.path = path
 
     def __enter__(self) -> _Journal:
-        is_new = not self.path.is_file()
-        self._file = self.path.open("a", newline="", encoding="utf-8")
-        if is_new:
-            csv.writer(self._file).writerow(_JOURNAL)
+        self._file = self.path.open("ab", buffering=0)
+        written = self.path.read_bytes()
+        self._file.truncate(written.rfind(b"\n") + 1)  # without a line that a kill or a full disk cut short
+        if not self._file.seek(0, os.SEEK_END):
+            self._write(_JOURNAL)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, done: Done) -> None:
-        csv.writer(self._file).writerow([done.kind, done.name, f"{done.seconds:.3f}", done.memory, done.error])
-        self._file.flush()
+        self._write([done.kind, done.name, f"{done.seconds:.3f}", done.memory, " ".join(done.error.split())])
+
+    def _write(self, row: Sequence[object]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow(row)
+        line = text.getvalue().encode(errors="backslashreplace")
+        written = 0
+        with contextlib.suppress(OSError):
+            written = self._file.write(line)
+        if written < len(line):
+            raise ResourceError(f"{self.path} could not be written to.", "Free some space and run the command again.")
 
     @staticmethod
     def read(path: Path) -> list[dict[str, str]]:
-        """Return its lines; one that a kill cut short is left out."""
+        """Return its lines."""
         with path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.DictReader(file) if row["error"] is not None]
+            return list(csv.DictReader(file))
 
 
 def run_study(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from impasto.runs import write_json
 from impasto.study.work.bench import Bench
 from impasto.study.work.perform import Done
 from impasto.study.work.units import Unit
@@ -23,4 +24,10 @@ class Engine(Protocol):
 
 # A unit whose process dies is given to another so often.
 ATTEMPTS = 3
-DIED = f"its process died {ATTEMPTS} times: out of memory, or killed"
+
+
+def given_up(bench: Bench, unit: Unit) -> Done:
+    """Write that a unit has seen too many processes die; it is tried again when the study is run again."""
+    error = f"its process died {ATTEMPTS} times: out of memory, or killed"
+    write_json(bench.failure(unit), {"error": error})
+    return Done(unit.kind, unit.name, 0.0, 0, error)

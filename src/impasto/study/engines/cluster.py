@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from impasto.errors import ResourceError, UsageError
 from impasto.runs import CONFIG_NAME
-from impasto.study.engines import ATTEMPTS, DIED
+from impasto.study.engines import ATTEMPTS, given_up
 from impasto.study.work.bench import Bench
 from impasto.study.work.perform import Done, perform
 from impasto.study.work.units import Unit
@@ -32,7 +33,7 @@ class RayEngine:
             raise UsageError("Ray is not installed.", "pip install 'impasto[cluster]'") from error
         self._ray: Any = ray
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"no Ray cluster at {address}: {reason}", "Start one: ray start --head.") from error
@@ -64,12 +65,12 @@ class RayEngine:
                     unit = todo.pop()
                     running[remote.remote(lent, unit)] = unit
                 for reference in ray.wait(list(running), num_returns=1)[0]:
-                    yield self._result(reference, running.pop(reference))
+                    yield self._result(bench, reference, running.pop(reference))
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
 
-    def _result(self, reference: Any, unit: Unit) -> Done:
+    def _result(self, bench: Bench, reference: Any, unit: Unit) -> Done:
         try:
             done: Done = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -77,7 +78,7 @@ class RayEngine:
                 raise error.cause from error
             raise
         except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
-            return Done(unit.kind, unit.name, 0.0, 0, DIED)
+            return given_up(bench, unit)
         return done
 
     def _check_nodes(self, bench: Bench) -> None:

@@ -8,12 +8,12 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from impasto.study.engines import ATTEMPTS, DIED
+from impasto.study.engines import ATTEMPTS, given_up
 from impasto.study.work.bench import Bench
 from impasto.study.work.perform import Done, perform
 from impasto.study.work.units import Unit
@@ -34,40 +34,40 @@ class LocalEngine:
         if self.workers == 1 or len(units) == 1:
             yield from (perform(bench, unit) for unit in units)
             return
-        todo, attempts = deque(units), Counter[str]()
-        while todo:
-            yield from self._until_broken(bench, todo, attempts)
-
-    def _until_broken(self, bench: Bench, todo: deque[Unit], attempts: Counter[str]) -> Iterator[Done]:
-        """Work in one pool until there is nothing left to do, or one of its processes dies."""
-        context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-        pool = ProcessPoolExecutor(min(self.workers, len(todo)), context, _start, (bench, os.getpid()))
-        running: dict[Future[Done], Unit] = {}
-        try:
-            while todo or running:
-                while todo and len(running) < _AHEAD * self.workers:
-                    unit = todo.popleft()
-                    running[pool.submit(_perform, unit)] = unit
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    done = future.result()
-                    del running[future]
-                    yield done
-        except BrokenProcessPool:
-            yield from _again(running, todo, attempts)
-        finally:
-            for child in multiprocessing.active_children():  # after Ctrl-C nobody waits for them to finish
-                child.terminate()
-            pool.shutdown(cancel_futures=True)
+        todo, suspects, attempts = deque(units), deque[Unit](), Counter[str]()
+        while todo or suspects:
+            # Of the units under way when a process died one may be to blame: they are done one at a time, at the end.
+            room = (todo, self.workers, _AHEAD * self.workers) if todo else (suspects, 1, 1)
+            for unit in (yield from _until_broken(bench, *room)):
+                attempts[unit.name] += 1
+                if attempts[unit.name] < ATTEMPTS:
+                    suspects.append(unit)
+                else:
+                    yield given_up(bench, unit)
 
 
-def _again(running: dict[Future[Done], Unit], todo: deque[Unit], attempts: Counter[str]) -> Iterator[Done]:
-    """Put what was under way back, except for units that have killed, or seen die, too many processes."""
-    for unit in running.values():
-        attempts[unit.name] += 1
-        if attempts[unit.name] < ATTEMPTS:
-            todo.append(unit)
-        else:
-            yield Done(unit.kind, unit.name, 0.0, 0, DIED)
+def _until_broken(bench: Bench, todo: deque[Unit], workers: int, ahead: int) -> Generator[Done, None, list[Unit]]:
+    """Work in one pool until nothing is left to do, or a process dies; return what was under way then."""
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    pool = ProcessPoolExecutor(min(workers, len(todo)), context, _start, (bench, os.getpid()))
+    running: dict[Future[Done], Unit] = {}
+    try:
+        while todo or running:
+            while todo and len(running) < ahead:
+                running[pool.submit(_perform, todo[0])] = todo[0]
+                todo.popleft()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = future.result()
+                del running[future]
+                yield done
+    except BrokenProcessPool:
+        return list(running.values())
+    finally:
+        for child in set(multiprocessing.active_children()) - others:  # after Ctrl-C nobody waits for them to finish
+            child.terminate()
+        pool.shutdown(cancel_futures=True)
+    return []
 
 
 def _start(bench: Bench, parent: int) -> None:

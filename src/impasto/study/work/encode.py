@@ -14,15 +14,24 @@ from impasto.data.load.augmentations import Augmentation
 from impasto.data.load.picture_set import read_pictures
 from impasto.data.load.pictures import Preprocessing
 from impasto.encoders import AnyEncoder, Encoder, load_encoder
-from impasto.errors import UsageError
+from impasto.errors import DataError, UsageError
 from impasto.files import write_bytes
+from impasto.runs import write_json
 from impasto.runtime import choose_device, deterministic
 from impasto.study.work.bench import Bench
 from impasto.study.work.units import Encoding, Way
 
+_LOST = "a picture could not be painted or read."
+
 
 def encode(bench: Bench, unit: Encoding) -> None:
-    """Compute V x N x D features of N pictures; those of pictures that cannot be read are NaN."""
+    """Compute V x N x D features of N pictures; those of pictures that cannot be read are NaN.
+
+    Where there are such, the file that says why a unit failed lies beside the features: both are made anew next time.
+
+    Raises:
+        DataError: not one can be read.
+    """
     way = unit.way
     paths = [bench.file_of(shown) for shown in unit.pictures]
     extract = extractor(way, bench.device)
@@ -36,9 +45,14 @@ def encode(bench: Bench, unit: Encoding) -> None:
             keys = [unit.hashes[place] for place in kept]
             augmentation = Augmentation(way.augment)
             values = extract.views(pictures, keys, augmentation, seed=unit.seed, count=way.views)
+    if not len(kept):
+        raise DataError(_LOST)
     rows = torch.full((values.shape[0], len(paths), values.shape[2]), torch.nan)
     rows[:, kept] = values
     write_bytes(bench.path(unit), save({"features": rows}))
+    if len(kept) < len(paths):
+        write_json(bench.failure(unit), {"error": _LOST})
+    read_features.cache_clear()
 
 
 def extractor(way: Way, device: str) -> Extractor:
@@ -55,11 +69,31 @@ def lent_encoder(name: str, device: str, normalise: bool) -> AnyEncoder:
     return encoder if normalise else cast(AnyEncoder, _AsIfScaled(encoder))
 
 
-def read_features(bench: Bench, units: list[Encoding]) -> tuple[dict[str, int], Tensor]:
-    """Return the row of each picture, by its hash, and V x N x D features of all."""
-    parts = [load_file(bench.path(unit))["features"] for unit in units]
-    names = [name for unit in units for name in unit.hashes]
-    return {name: row for row, name in enumerate(names)}, torch.cat(parts, 1)
+@lru_cache(maxsize=8)
+def read_features(bench: Bench, way: Way) -> tuple[dict[str, int], Tensor]:
+    """Return the row of each picture, by its hash, and V x N x D features of all; NaN where there are none.
+
+    Raises:
+        DataError: no picture has any.
+    """
+    rows: dict[str, int] = {}
+    parts = []
+    for unit in (unit for unit in _units(bench)[way] if bench.is_done(unit)):
+        rows |= {name: len(rows) + place for place, name in enumerate(unit.hashes)}
+        parts.append(load_file(bench.path(unit))["features"])
+    if not parts:
+        raise DataError(_LOST)
+    lost = [name for unit in _units(bench)[way] for name in unit.hashes if name not in rows]
+    parts.append(torch.full((parts[0].shape[0], len(lost), parts[0].shape[2]), torch.nan))
+    return rows | {name: len(rows) + place for place, name in enumerate(lost)}, torch.cat(parts, 1)
+
+
+@lru_cache(maxsize=4)
+def _units(bench: Bench) -> dict[Way, list[Encoding]]:
+    found: dict[Way, list[Encoding]] = {}
+    for unit in bench.encodings():
+        found.setdefault(unit.way, []).append(unit)
+    return found
 
 
 class _AsIfScaled:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
@@ -18,7 +17,7 @@ from impasto.study.draws import Draw
 from impasto.study.spec import Settings
 from impasto.study.work.bench import Bench, flat
 from impasto.study.work.encode import read_features
-from impasto.study.work.units import Cell, Way, hash_of, way_of
+from impasto.study.work.units import Cell, hash_of, way_of
 
 Rows = npt.NDArray[np.float64]
 
@@ -73,10 +72,11 @@ def _taught(bench: Bench, settings: Settings, draw: Draw) -> tuple[Rows, npt.NDA
         item = bench.deal.items[row]
         shown = bench.taught(item, settings)
         added += len(shown) - 1
-        for one in shown:
-            key = hash_of(bench.pool, one), index[item.label]
-            weights[key] = weights.get(key, 0.0) + (1 / len(shown) if settings.weigh == "matched" else 1.0)
-    places, features = _features(bench, way_of(settings, True))
+        for name, count in Counter(hash_of(bench.pool, one) for one in shown).items():
+            # Counted and then divided: of ten copies, ten tenths would add up to a little less than one.
+            weight = count / len(shown) if settings.weigh == "matched" else float(count)
+            weights[name, index[item.label]] = weight
+    places, features = read_features(bench, way_of(settings, True))
     chosen = features[:, [places[name] for name, _ in weights]]
     views = len(chosen)
     labels = np.tile([label for _, label in weights], views)
@@ -84,7 +84,7 @@ def _taught(bench: Bench, settings: Settings, draw: Draw) -> tuple[Rows, npt.NDA
 
 
 def _plain(bench: Bench, settings: Settings, names: list[str]) -> Rows:
-    places, features = _features(bench, way_of(settings, False))
+    places, features = read_features(bench, way_of(settings, False))
     return _numbers(features[0, [places[name] for name in names]])
 
 
@@ -93,17 +93,3 @@ def _numbers(features: Tensor) -> Rows:
         raise NumericalError("a picture that this cell needs could not be painted or read.")
     values: Rows = features.double().numpy()
     return values
-
-
-@lru_cache(maxsize=4)
-def _units(bench: Bench) -> dict[Way, list[Any]]:
-    found: dict[Way, list[Any]] = {}
-    for unit in bench.encodings():
-        found.setdefault(unit.way, []).append(unit)
-    return found
-
-
-@lru_cache(maxsize=8)
-def _features(bench: Bench, way: Way) -> tuple[dict[str, int], Tensor]:
-    places, values = read_features(bench, _units(bench)[way])
-    return places, values.to(torch.float32)

@@ -7,8 +7,11 @@ from typing import Any
 from impasto.encoders import load_encoder
 from impasto.errors import UsageError
 from impasto.images import open_picture, to_tensor
+from impasto.study.spec import Settings
 from impasto.study.work.bench import Bench
+from impasto.study.work.paint import painter_for
 from impasto.study.work.units import Cell
+from impasto.style.apply import FastPainter
 from impasto.style.config import StylizeConfig
 from impasto.style.judging import Judge, encoders_here
 
@@ -22,7 +25,7 @@ def judge_of(bench: Bench) -> str:
     Raises:
         UsageError: all that are here paint.
     """
-    painters = {part for arm in bench.arms for part in arm.settings.encoder.split("+")}
+    painters = {part for arm in bench.arms for part in _painted_with(arm.settings)}
     here = encoders_here()
     found = next((name for name in _JUDGES if name in here and name not in painters), None)
     if found is None:
@@ -31,6 +34,13 @@ def judge_of(bench: Bench) -> str:
             "Leave a level out, or put weights of another encoder where impasto finds them (see `impasto encoders`).",
         )
     return found
+
+
+def _painted_with(settings: Settings) -> list[str]:
+    """Return the encoders behind an arm's repaints: of a network, the one that it was taught with."""
+    painter = painter_for(settings.painting(settings.strengths[0]))
+    name = painter.network.facts.get("encoder", "") if isinstance(painter, FastPainter) else settings.encoder
+    return str(name).split("+")
 
 
 def measure_cell(bench: Bench, cell: Cell) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from impasto.classify.train import train
 from impasto.data.dataset import Dataset, Sample
 from impasto.errors import DataError, UsageError
 from impasto.files import file_digests
+from impasto.runs import CONFIG_NAME
 from impasto.runtime import derive_seed
 from impasto.study.draws import Draw
 from impasto.study.spec import Settings
@@ -29,10 +30,10 @@ _CURVE = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validatio
 def teach_cell(bench: Bench, cell: Cell) -> dict[str, Any]:
     """Teach the network of a cell and name its test pictures; a training that was killed goes on where it was."""
     settings, draw = bench.arms[cell.arm].settings, bench.draw(cell)
-    if not (settings.normalise or _frozen(settings)):
-        raise UsageError("normalise = false is for frozen encoders.", f"{settings.model} is none.")
     dataset, tested, added = _dataset(bench, settings, draw)
     folder = bench.folder / "training" / cell.name
+    if not (folder / CONFIG_NAME).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # what was left when its removal was killed
     encoder = lent_encoder(name, bench.device, settings.normalise) if (name := _frozen(settings)) else None
     config = _config(bench, settings, draw, added / max(1, len(flat(draw.train))))
     train(config, folder, encoder=encoder, dataset=dataset)
@@ -44,8 +45,23 @@ def teach_cell(bench: Bench, cell: Cell) -> dict[str, Any]:
     place = {label: number for number, label in enumerate(bench.pool.classes)}
     said = [place[answer.label] for answer in answers]
     curve = _curve(folder / TABLE_NAME)
+    (folder / CONFIG_NAME).unlink()
     shutil.rmtree(folder)
     return {"taught": len(flat(draw.train)), "added": added, "said": said, "curve": curve}
+
+
+def check_teaching(bench: Bench) -> None:
+    """Refuse, before anything is done, settings that a classifier does not have.
+
+    Raises:
+        UsageError: an arm has such.
+    """
+    for arm in bench.arms:
+        settings = arm.settings
+        if not (settings.normalise or _frozen(settings)):
+            raise UsageError("normalise = false is for frozen encoders.", f"{settings.model} is none.")
+        if not settings.solved:
+            _config(bench, settings, bench.deal.of(arm)[0], 0)
 
 
 def _frozen(settings: Settings) -> str | None:
