@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -105,18 +107,26 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
 
 
 def _apply(table: dict[str, Any], change: str) -> None:
+    """Take ``change`` as a line of TOML; a value that is none is a text, without quotes that a shell would eat."""
     key, equals, value = change.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"{change!r} changes nothing.", "Write --set split.draws=50.")
-    *path, last = (part.strip() for part in key.split("."))
-    for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"{key.strip()} is inside of something that is no table.", "See `impasto study list`.")
-    try:
-        table[last] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[last] = value.strip()  # --set settings.model=r0-cnn, without quotes that a shell would eat
+    for line in (f"{key} = {value}", f"{key} = {json.dumps(value.strip())}"):
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            _merge(table, tomllib.loads(line), key.strip())
+            return
+    raise UsageError(f"{key.strip()!r} is no key.", """Write --set 'factors.strength."very light".steps=20'.""")
+
+
+def _merge(table: dict[str, Any], said: Mapping[str, Any], key: str) -> None:
+    for name, value in said.items():
+        inner = table.get(name)
+        if isinstance(value, dict) and (inner is None or isinstance(inner, dict)) and value:
+            _merge(table.setdefault(name, {}), value, key)
+        elif isinstance(value, dict) and inner is not None:
+            raise UsageError(f"{key} is inside of something that is no table.", "See `impasto study list`.")
+        else:
+            table[name] = value
 
 
 def _record(kind: type, table: Any, where: str) -> Any:
