@@ -176,30 +176,35 @@ def _overlap(result: StudyResult) -> float:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Answers of two arms to the same items in the same draws: the draw and item of each, and who was right."""
+    """Answers of two arms to the same items in the same draws: the draw and item of each, who was right, and whether
+    all are the same, wrong ones too.
+    """
 
     draws: list[tuple[int, int]]
     items: npt.NDArray[np.int64]
     first: npt.NDArray[np.bool_]
     second: npt.NDArray[np.bool_]
+    identical: bool
 
 
 def _pairs(result: StudyResult, arm: Arm) -> _Pairs:
     """Match the answers of an arm with its reference's: same repetition, same item."""
     truth, told = result.truth, _compared(result)
     known = {
-        (cell.replicate, row): said == truth[row]
+        (cell.replicate, row): said
         for cell in result.of(arm.reference)
         for row, said in zip(cell.test, cell.said, strict=True)
     }
     rows = [
-        ((cell.replicate, cell.fold), row, said == truth[row], known[cell.replicate, row])
+        ((cell.replicate, cell.fold), row, said, known[cell.replicate, row])
         for cell in result.of(arm.name)
         for row, said in zip(cell.test, cell.said, strict=True)
         if (cell.replicate, row) in known and truth[row] in told
     ]
-    draws, items, first, second = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return _Pairs(list(draws), np.array(items, dtype=np.int64), np.array(first, bool), np.array(second, bool))
+    draws, *numbers = zip(*rows, strict=True) if rows else ((), (), (), ())
+    items, first, second = (np.array(each, dtype=np.int64) for each in numbers)
+    right = truth[items]
+    return _Pairs(list(draws), items, first == right, second == right, bool((first == second).all()))
 
 
 def _compared(result: StudyResult) -> set[int]:
@@ -234,7 +239,7 @@ def _compare(result: StudyResult, arm: Arm, overlap: float) -> Comparison | None
         difference.p,
         _least(difference, result, arm),
         "cannot tell",
-        not np.any(pairs.first != pairs.second),
+        pairs.identical,
     )
 
 
@@ -316,8 +321,9 @@ def _finding(result: StudyResult, item: Comparison, p: float) -> Finding:
         better = not better  # a smaller distance is a better one
     if p < tests.alpha:
         return "helps" if better else "harms"
-    # Not one answer differs: of n pictures that says no more than that fewer than 3 / n do (the rule of three).
-    most = 3 / item.difference.items if item.identical else max(abs(item.difference.low), abs(item.difference.high))
+    # Not one is right that was wrong: of n pictures that says no more than that fewer than 3 / n are (rule of three).
+    ends = max(abs(item.difference.low), abs(item.difference.high))
+    most = ends if item.difference.error else 3 / item.difference.items
     small = most * 100 <= tests.effect
     return "no difference that matters" if small else "cannot tell"
 
@@ -326,7 +332,8 @@ def _effects(result: StudyResult, scores: Mapping[str, ArmScore], overlap: float
     """Test factors and interactions over the draws that every arm of the study has."""
     arms = [arm for arm in result.arms if arm.role == "arm" and arm.family == PRIMARY]
     factors = [name for name, levels in result.study.factors.items() if len(levels) > 1]
-    shared = set.intersection(*(set(scores[arm.name].per_draw) for arm in arms))
+    failed = {cell.replicate for cell in result.failed if cell.arm in {arm.name for arm in arms}}
+    shared = set.intersection(*(set(scores[arm.name].per_draw) for arm in arms)) - failed
     if result.study.task == "repaints" or not factors or len(shared) < 2:
         return (), 0
     levels = [list(result.study.factors[name]) for name in factors]

@@ -51,7 +51,7 @@ def _answer(analysis: Analysis) -> str:
     """Say how many arms differ, or what would have been seen."""
     items = analysis.family()
     if not items:
-        return ""
+        return "No arm could be compared with its reference." if analysis.result.study.factors else ""
     helps = [item for item in items if item.finding == "helps"]
     harms = [item for item in items if item.finding == "harms"]
     count = f"{len(items)} arms" if len(items) > 1 else "one arm"
@@ -61,7 +61,8 @@ def _answer(analysis: Analysis) -> str:
                 f"Cannot tell: none of the {count} differs from its reference beyond chance. {_seen(analysis, items)}"
             )
         effect = analysis.result.study.tests.effect
-        return f"No difference that matters: none of the {count} is {effect:g} points from its reference."
+        unit = "% of the style distance" if analysis.result.study.task == "repaints" else "points"
+        return f"No difference that matters: none of the {count} is {effect:g} {unit} from its reference."
     told = [
         f"{len(group)} {_plural(len(group))} {word}" for group, word in ((helps, "better"), (harms, "worse")) if group
     ]
@@ -128,15 +129,21 @@ def _sensitivity(analysis: Analysis) -> str:
     if not others:
         return ""
     said = {item.arm.name: item.finding for item in analysis.family()}
+    repaints = analysis.result.study.task == "repaints"
     changed = [
-        f"{item.arm.name.partition(' (')[0]} {_verb(item)} with {family} ({told(item)})"
+        f"{item.arm.name.removesuffix(f' ({family})')} {_verb(item)} with {family} ({told(item, repaints)})"
         for family in others
         for item in analysis.family(family)
         if {said.get(item.arm.name.removesuffix(f" ({family})")), item.finding} & {"helps", "harms"}
         and said.get(item.arm.name.removesuffix(f" ({family})")) != item.finding
     ]
     if not changed:
-        return f"With {_listed(others)} the same arms help and harm."
+        same = (
+            "the same arms help and harm"
+            if {"helps", "harms"} & set(said.values())
+            else "nothing helps or harms either"
+        )
+        return f"With {_listed(others)} {same}."
     more = f"; and {len(changed) - _MOST} more" if len(changed) > _MOST else ""
     return f"The answer depends on settings: {'; '.join(changed[:_MOST])}{more}."
 
