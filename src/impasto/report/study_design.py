@@ -179,7 +179,7 @@ def power_told(analysis: Analysis) -> list[str]:
         least = [100 * item.detectable for item in items]
         found.append(
             f"Seen from the scatter that there was, {_from_to(least)} {metric.short} would have been found in four of "
-            "five studies, by one comparison alone."
+            "five studies, beside the other arms (as the first of Holm’s tests)."
         )
     spreads = [100 * float(np.std(list(item.per_draw.values()), ddof=1)) for item in items if len(item.per_draw) > 1]
     if spreads:

@@ -165,8 +165,8 @@ def tests_told(analysis: Analysis) -> list[tuple[str, str]]:
     found.append(
         (
             "Would have been seen",
-            "The difference that a comparison with this scatter finds in four of five studies, without Holm’s "
-            "correction. Where it is larger than what matters, “cannot tell” is all that can be said.",
+            "The difference that a comparison with this scatter finds in four of five studies, as the first of Holm’s "
+            "tests (a control’s alone). Where it is larger than what matters, “cannot tell” is all that can be said.",
         )
     )
     return found
