@@ -11,7 +11,7 @@ import numpy.typing as npt
 import sklearn
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from impasto.errors import DataError
 

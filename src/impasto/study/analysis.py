@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from impasto.statistics import (
     sign_test,
 )
 from impasto.study.arms import PRIMARY, Arm
+from impasto.study.draws import overlap_of
 from impasto.study.result import CellResult, StudyResult
 
 Finding = Literal["helps", "harms", "no difference that matters", "cannot tell", "exactly zero", "control failed"]
@@ -167,11 +167,10 @@ def _all(cells: Sequence[CellResult]) -> CellResult:
 
 def _overlap(result: StudyResult) -> float:
     """Return the share of training photos that two draws of an arm have in common, on average."""
-    first = [cell for cell in result.cells if cell.arm == result.arms[0].name]
-    sets = [{result.items[row].group for row in cell.train} for cell in first]
-    if result.study.split.kind == "fixed" or len(sets) < 2 or not all(sets):
+    if result.study.split.kind == "fixed":
         return 0.0  # one training set: what is compared is then what other seeds make of it
-    return float(np.mean([len(one & other) / min(len(one), len(other)) for one, other in combinations(sets, 2)]))
+    first = [cell for cell in result.cells if cell.arm == result.arms[0].name]
+    return overlap_of([{result.items[row].group for row in cell.train} for cell in first])
 
 
 @dataclass(frozen=True)

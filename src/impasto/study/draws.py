@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,13 @@ def items_of(study: Study, pool: Pool) -> tuple[Item, ...]:
         for photo in range(len(pool.photos))
         for style in range(len(pool.styles))
     )
+
+
+def overlap_of(photos: Sequence[Set[int]]) -> float:
+    """Return the share of training photos that two draws have in common, on average over all pairs of draws."""
+    if len(photos) < 2 or not all(photos):
+        return 0.0
+    return float(np.mean([len(one & other) / min(len(one), len(other)) for one, other in combinations(photos, 2)]))
 
 
 def _few_shot(study: Study, pool: Pool, items: Sequence[Item], most: int, way: str) -> list[Draw]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
-
-import numpy as np
 
 from impasto.errors import DataError, ResourceError
 from impasto.images import open_picture
 from impasto.runtime import Stopwatch, free_disk, human_bytes, human_time, one_core
 from impasto.statistics import draws_needed, power
-from impasto.study.draws import Deal
+from impasto.study.draws import Deal, overlap_of
 from impasto.study.runner import StudyRun
 from impasto.study.work.bench import Bench, flat
 from impasto.study.work.paint import painter_for, without_strength
@@ -163,11 +160,8 @@ def _least(bench: Bench, side: str) -> dict[str, int]:
 
 
 def _overlap(bench: Bench) -> float:
-    draws = bench.deal.of(bench.arms[0])
-    sets = [{bench.deal.items[row].photo for part in draw.train for row in part} for draw in draws]
-    if bench.study.split.kind == "fixed" or len(sets) < 2 or not all(sets):
-        return 0.0
-    return float(np.mean([len(one & other) / min(len(one), len(other)) for one, other in combinations(sets, 2)]))
+    draws = () if bench.study.split.kind == "fixed" else bench.deal.of(bench.arms[0])
+    return overlap_of([{bench.deal.items[row].photo for row in flat(draw.train)} for draw in draws])
 
 
 def _chance(run: StudyRun) -> tuple[float | None, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,8 +36,13 @@ def judge_for(encoder: str, weights: str | None = None) -> str | None:
 
     Relatives are not excluded: SqueezeNet 1.1 is one of 1.0, and ``impasto-vgg`` was taught by VGG-19 and SqueezeNet.
     """
+    return judge_beside(encoder.split("+"), weights)
+
+
+def judge_beside(painters: Collection[str], weights: str | None = None) -> str | None:
+    """Return the first encoder that can judge what several painted, or None: none of them."""
     here = encoders_here(weights)
-    return next((name for name in _JUDGES if name in here and name not in encoder.split("+")), None)
+    return next((name for name in _JUDGES if name in here and name not in painters), None)
 
 
 class Judge:

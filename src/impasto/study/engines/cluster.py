@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,15 @@ from impasto.study.work.perform import Done, perform
 from impasto.study.work.units import Unit
 
 _AHEAD = 2
+
+_PATIENCE = 10.0
+
+
+def _check_there(address: str) -> None:
+    """Raise OSError where nobody answers at a host and port: Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), _PATIENCE).close()
 
 
 class RayEngine:
@@ -33,8 +43,9 @@ class RayEngine:
             raise UsageError("Ray is not installed.", "pip install 'impasto[cluster]'") from error
         self._ray: Any = ray
         try:
+            _check_there(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"no Ray cluster at {address}: {reason}", "Start one: ray start --head.") from error
 

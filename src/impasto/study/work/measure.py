@@ -13,10 +13,7 @@ from impasto.study.work.paint import painter_for
 from impasto.study.work.units import Cell
 from impasto.style.apply import FastPainter
 from impasto.style.config import StylizeConfig
-from impasto.style.judging import Judge, encoders_here
-
-# In this order, see ``impasto.style.judging``.
-_JUDGES = ("vgg19", "vgg16", "vgg19-16x", "squeezenet1_0", "squeezenet1_1", "impasto-vgg")
+from impasto.style.judging import Judge, judge_beside
 
 
 def judge_of(bench: Bench) -> str:
@@ -26,8 +23,7 @@ def judge_of(bench: Bench) -> str:
         UsageError: all that are here paint.
     """
     painters = {part for arm in bench.arms for part in _painted_with(arm.settings)}
-    here = encoders_here()
-    found = next((name for name in _JUDGES if name in here and name not in painters), None)
+    found = judge_beside(painters)
     if found is None:
         raise UsageError(
             "every encoder whose weights are here paints in some arm, so that none can judge.",
