@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from impasto.classify.models.names import parse_model
-from impasto.encoders import load_encoder
-from impasto.errors import ResourceError, UnknownNameError, UsageError
+from impasto.encoders import AnyEncoder, load_encoder
+from impasto.errors import MissingWeightsError, ResourceError, UnknownNameError, UsageError
 from impasto.runs import MANIFEST_NAME, RunFolder, digest, read_json, write_csv, write_json
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
 from impasto.study.arms import Arm, arms_of
@@ -105,7 +105,7 @@ class StudyRun:
         names = {name for arm in self.bench.arms if (name := parse_model(arm.settings.model).encoder)}
         if self.study.task == "repaints":
             names = {judge_of(self.bench)}
-        return {"painters": found, "encoders": [load_encoder(name).identity() for name in sorted(names)]}
+        return {"painters": found, "encoders": [_loaded(name).identity() for name in sorted(names)]}
 
     def units(self) -> dict[str, list[Unit]]:
         """Return all units of work by stage, done or not; of equal ones one."""
@@ -212,6 +212,14 @@ class StudyRun:
         }
         failed = len(list(self.output.glob("*/*.failed.json")))
         self.run.finish(cost=cost, failed=failed, data=self.data.name, styles=self.styles.name if self.styles else "")
+
+
+def _loaded(name: str) -> AnyEncoder:
+    try:
+        return load_encoder(name)
+    except MissingWeightsError as error:
+        hint = f"{error.hint} A study is told by --set settings.model=frozen:impasto-vgg (or in a factor's level)."
+        raise MissingWeightsError(error.message, hint) from error
 
 
 def _dealt(draw: Any) -> dict[str, Any]:
