@@ -27,6 +27,7 @@ from impasto.study.spec import Study
 from impasto.study.work import fit, measure, perform
 from impasto.study.work.bench import Bench
 from impasto.study.work.units import Painting
+from impasto.style import judging
 from study_pictures import picture, tiny_study
 
 TABLES = (CELLS_NAME, ANSWERS_NAME)
@@ -341,7 +342,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> Any:
         return load_encoder(name, weights="random" if name == "squeezenet1_1" else None)
 
-    monkeypatch.setattr(measure, "encoders_here", lambda: ["impasto-vgg", "squeezenet1_1"])
+    monkeypatch.setattr(judging, "encoders_here", lambda weights=None: ["impasto-vgg", "squeezenet1_1"])
     monkeypatch.setattr(measure, "load_encoder", load)
     monkeypatch.setattr(runner, "load_encoder", load)
 
@@ -378,7 +379,7 @@ def test_one_style_is_enough_to_compare_repaints(world: World, tmp_path: Path) -
 def test_the_judge_belongs_to_the_study(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small(task="repaints", data={"classes": [], "photos": 2}, factors={})
     world.opened(study, tmp_path / "study")
-    monkeypatch.setattr(measure, "encoders_here", lambda: ["impasto-vgg", "squeezenet1_0"])
+    monkeypatch.setattr(judging, "encoders_here", lambda weights=None: ["impasto-vgg", "squeezenet1_0"])
     monkeypatch.setattr(runner, "load_encoder", lambda name: load_encoder(name, weights="random"))
     with pytest.raises(RunError, match="differs in networks"):
         world.opened(study, tmp_path / "study")
