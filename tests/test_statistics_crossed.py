@@ -203,3 +203,12 @@ def test_tables_that_cannot_be(study: Any, message: str) -> None:
 def test_shares_that_cannot_be(options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="cannot be"):
         crossed_mean(*table(), **options)
+
+
+def test_photos_that_lie_in_every_class_may_be_fewer_than_classes() -> None:
+    # Four photos in six styles, each tested once: clusters less classes would be negative.
+    rng = np.random.default_rng(3)
+    photos, styles = (table.ravel() for table in np.meshgrid(np.arange(4), np.arange(6)))
+    found = crossed_mean(photos % 2, photos, styles, rng.integers(-1, 2, 24))
+    assert 0 < found.error < 1
+    assert found.df >= 1

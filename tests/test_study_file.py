@@ -338,6 +338,11 @@ def test_controls_differ_from_the_settings_alone_and_refer_to_what_they_say() ->
     assert arms["of a control"].reference == "twice"
 
 
+def test_a_network_that_is_taught_step_by_step_cannot_promise_zero() -> None:
+    with pytest.raises(UsageError, match="copies change its batches"):
+        arms_of(study(controls={"twice": {"settings": {"add": "copies", "model": "r2-cnn-a"}, "expect": "zero"}}))
+
+
 @pytest.mark.parametrize(
     ("control", "what"),
     [

@@ -122,23 +122,34 @@ def crossed_mean(
         raise UsageError(f"An overlap of {overlap} or a confidence of {confidence} cannot be.", "Both are shares.")
     weights, residuals = _weigh(draw, stratum, values)
     parts = weights * residuals
-    J, G, S = (int(labels.max()) + 1 for labels in (draw, item, stratum))
-    by_item = _clustered(parts, item) * G / (G - S)
+    J, G = (int(labels.max()) + 1 for labels in (draw, item))
+    told_apart = _free(item, stratum)
+    by_item = _clustered(parts, item) * G / told_apart
     by_draw = _clustered(parts, draw) * J / (J - 1) if J > 1 else 0.0
     by_cell = _clustered(parts, draw * G + item) if J > 1 else 0.0
     more = (J - 1) * overlap**2 if by_draw > by_cell else 0.0
     mean, told = float(weights @ values), _parts(by_draw, by_item, by_cell, more)
     error = math.sqrt(sum(told.values()))
     if error < _ROUNDING:
-        df = J - 1 if J > 1 else G - S
+        df = J - 1 if J > 1 else told_apart
         return CrossedMean(
             mean, mean, mean, float(abs(mean) < _ROUNDING), 0.0, float(df), dict.fromkeys(told, 0.0), J, G
         )
-    freedom = _satterthwaite(error**2, ((1 + more) * by_draw, J - 1), (by_item, G - S))
+    freedom = _satterthwaite(error**2, ((1 + more) * by_draw, J - 1), (by_item, told_apart))
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error
     p = 2 * float(stdtr(freedom, -abs(mean) / error))
     shares = {name: part / error**2 for name, part in told.items()}
     return CrossedMean(mean, mean - reach, mean + reach, p, error, freedom, shares, J, G)
+
+
+def _free(item: _Places, stratum: _Places) -> int:
+    """Return the degrees of freedom of clusters of test pictures: clusters less classes, where each lies in one class.
+
+    Clusters that lie in several (a photo in every style) can be fewer than classes; then those of the smallest class
+    less one.
+    """
+    least = min(len(np.unique(item[stratum == label])) for label in np.unique(stratum))
+    return max(int(item.max()) - int(stratum.max()), least - 1)
 
 
 def _parts(by_draw: float, by_item: float, by_cell: float, more: float) -> dict[str, float]:

@@ -103,6 +103,12 @@ def _control(study: Study, name: str, control: Control) -> Arm:
     if name in known:
         raise UsageError(f"the control {name} has the name of an arm.", "Rename it.")
     settings = settings_with(study.settings, control.settings, f"controls.{name}.settings")
+    if control.expect == "zero" and not settings.solved:
+        raise UsageError(
+            f"the control {name} is to come out at exactly 0, and {settings.model} is taught step by step: copies "
+            "change its batches.",
+            'Leave expect = "zero" out, or give it a linear head on a frozen encoder.',
+        )
     return Arm(name, settings, {}, "control", against, PRIMARY, control.expect, control.why)
 
 

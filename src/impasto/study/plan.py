@@ -145,7 +145,7 @@ def _check(run: StudyRun, plan: Plan) -> None:
 
 def _counts(bench: Bench) -> dict[str, int]:
     labels = [item.label for item in bench.deal.items]
-    return {label: labels.count(label) for label in bench.pool.classes}
+    return {} if bench.study.task == "repaints" else {label: labels.count(label) for label in bench.pool.classes}
 
 
 def _least(bench: Bench, side: str) -> dict[str, int]:

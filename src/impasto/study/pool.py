@@ -89,6 +89,9 @@ def read_pool(study: Study, data: Path, styles: Path | None = None, on_progress:
         photos = _without_copies(photos, aside, on_progress)
     photos = _capped(study, photos)
     pictures = _styles(study, styles, aside, on_progress)
+    lost = sorted(set(study.data.classes) - {photo.label for photo in photos})
+    if photos and lost:
+        raise DataError(f"no picture of {', '.join(lost)} is left: {aside[0][0]} {aside[0][1]}.", "Replace the files.")
     if not photos:
         raise DataError(f"{data} holds no usable picture.", "Give a folder of JPEG, PNG or WebP pictures by --data.")
     labels = [style.label for style in pictures] if study.task == "styles" else [photo.label for photo in photos]

@@ -40,7 +40,9 @@ class LocalEngine:
             room = (todo, self.workers, _AHEAD * self.workers) if todo else (suspects, 1, 1)
             for unit in (yield from _until_broken(bench, *room)):
                 attempts[unit.name] += 1
-                if attempts[unit.name] < ATTEMPTS:
+                if bench.is_done(unit):  # its process died before it could say so
+                    yield Done(unit.kind, unit.name, 0.0, 0)
+                elif attempts[unit.name] < ATTEMPTS:
                     suspects.append(unit)
                 else:
                     yield given_up(bench, unit)
