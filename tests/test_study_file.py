@@ -182,7 +182,7 @@ def test_changes_of_every_type(file: Path) -> None:
         "split.draws=50",
         "settings.penalty = 0.1",
         'data.classes=["a","b"]',
-        "settings.model=r0-cnn",
+        "settings.model=frozen:squeezenet1_0",
         "settings.normalise=false",
         "title=two words",
         "factors.strength.heavy.strengths=[0.1]",
@@ -191,7 +191,11 @@ def test_changes_of_every_type(file: Path) -> None:
     ]
     changed = read_study(file, changes)
     assert (changed.split.draws, changed.settings.penalty, changed.data.classes) == (50, 0.1, ("a", "b"))
-    assert (changed.settings.model, changed.settings.normalise, changed.title) == ("r0-cnn", False, "two words")
+    assert (changed.settings.model, changed.settings.normalise, changed.title) == (
+        "frozen:squeezenet1_0",
+        False,
+        "two words",
+    )
     assert by_name(changed)["heavy"].settings.strengths == (0.1,)
     assert changed.sensitivity == {"penalty": (0.003, 1)}
     assert changed.controls["new"].expect == "zero"
