@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from impasto.study import arms_of, read_study
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -20,3 +22,9 @@ def test_paint_and_learn(tmp_path: Path) -> None:
     assert lines[0].startswith("36 pictures, {'dots-at-sunset': 12")
     assert "Wilson" in lines[1] or "/" in lines[1]
     assert lines[2].startswith("mosaic-sun.png looks like [(")
+
+
+def test_the_study_compares_with_as_many_photos() -> None:
+    arms = {arm.name: arm for arm in arms_of(read_study(EXAMPLES / "study.toml"))}
+    assert arms["twenty + repainted"].reference == "twenty"
+    assert (arms["ten, twice"].reference, arms["ten, twice"].expect) == ("ten", "zero")
