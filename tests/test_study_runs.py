@@ -283,6 +283,15 @@ def test_networks_that_are_taught_give_curves(world: World, tmp_path: Path) -> N
     assert not list((tmp_path / "study" / "training").iterdir())
 
 
+@pytest.mark.parametrize("normalise", [True, False])
+def test_heads_on_features_that_are_taught_give_curves(world: World, tmp_path: Path, normalise: bool) -> None:
+    settings = {"head": "r4", "epochs": 2, "normalise": normalise}
+    study = small(settings=settings, factors={}, split={"draws": 1})
+    (cell,) = world.opened(study, tmp_path / "study").perform(LocalEngine(1)).cells
+    assert not cell.error
+    assert [row[0] for row in cell.curve] == [1, 2]
+
+
 def test_a_half_removed_training_is_no_obstacle(world: World, tmp_path: Path) -> None:
     study = small(settings={"model": "r2-cnn-a", "image_size": 32, "epochs": 1}, factors={}, split={"draws": 1})
     opened = world.opened(study, tmp_path / "study")

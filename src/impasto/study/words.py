@@ -57,12 +57,12 @@ def _answer(analysis: Analysis) -> str:
     count = f"{len(items)} arms" if len(items) > 1 else "one arm"
     if not (helps or harms):
         if any(item.finding == "cannot tell" for item in items):
-            return (
-                f"Cannot tell: none of the {count} differs from its reference beyond chance. {_seen(analysis, items)}"
-            )
+            none = f"none of the {count} differs" if len(items) > 1 else "the one arm does not differ"
+            return f"Cannot tell: {none} from its reference beyond chance. {_seen(analysis, items)}".strip()
         effect = analysis.result.study.tests.effect
         unit = "% of the style distance" if analysis.result.study.task == "repaints" else "points"
-        return f"No difference that matters: none of the {count} is {effect:g} {unit} from its reference."
+        none = f"none of the {count} is" if len(items) > 1 else "the one arm is not"
+        return f"No difference that matters: {none} {effect:g} {unit} from its reference."
     told = [
         f"{len(group)} {_plural(len(group))} {word}" for group, word in ((helps, "better"), (harms, "worse")) if group
     ]

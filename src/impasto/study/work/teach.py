@@ -111,11 +111,12 @@ def _config(bench: Bench, settings: Settings, draw: Draw, added: float) -> Train
         image_size=settings.image_size,
         augment=settings.augment,
         insist=True,  # the study's labels are the same in all arms; what they stand for is not known here
-        workers=0,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
     )
+    if "workers" in config.settings():  # of a head on features there are none
+        config = replace(config, workers=0)
     if settings.weigh == "naive" or not added or config.recipe is None:
         return config
     return replace(config, epochs=max(1, round(config.recipe.epochs / (1 + added))))
