@@ -291,7 +291,7 @@ def test_a_control_that_fails_is_the_first_thing_said() -> None:
 CASES = [
     ({"baseline": 0.4, "a": 0.9}, "helps", "1 is better than the reference"),
     ({"baseline": 0.9, "a": 0.4}, "harms", "1 is worse than the reference"),
-    ({"baseline": 0.5, "a": 0.5}, "cannot tell", "Cannot tell: none of the one arm"),
+    ({"baseline": 0.5, "a": 0.5}, "cannot tell", "Cannot tell: the one arm does not differ"),
 ]
 
 
@@ -317,7 +317,7 @@ def test_a_small_interval_around_nothing_is_no_difference_that_matters() -> None
 
     found = analyse(made(study(), said, counts=(200, 200), draws=5))
     assert found.comparisons["a"].finding == "no difference that matters"
-    assert "none of the one arm is 2 points from its reference" in verdict(found)[0]
+    assert "the one arm is not 2 points from its reference" in verdict(found)[0]
 
 
 def test_another_value_that_leads_elsewhere_is_told() -> None:
