@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from impasto.report.reading import read_digests, read_object
 from impasto.report.wording import plural
-from impasto.runs import CONFIG_NAME, MANIFEST_NAME
+from impasto.runs import CONFIG_NAME, MANIFEST_NAME, REJECTED_NAME
 from impasto.study.reading import bundled, study_table
-from impasto.study.result import StudyResult
+from impasto.study.result import ANSWERS_NAME, CELLS_NAME, DRAWS_NAME, ITEMS_NAME, StudyResult
 from impasto.study.spec import Study
 
-_FILES = (CONFIG_NAME, MANIFEST_NAME, "items.csv", "draws.json", "cells.csv", "answers.csv", "rejected.csv")
+_FILES = (CONFIG_NAME, MANIFEST_NAME, ITEMS_NAME, DRAWS_NAME, CELLS_NAME, ANSWERS_NAME, REJECTED_NAME)
 _KINDS = {"repaint": "repaints", "features": "feature extraction", "cell": "teaching and testing"}
 
 

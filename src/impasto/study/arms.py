@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Literal
 
@@ -40,7 +41,7 @@ class Arm:
     expect: str = ""
     why: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What its cells are filed under: arms of equal settings are one."""
         return digest(self.settings)[:12]

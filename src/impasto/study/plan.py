@@ -152,7 +152,7 @@ def _least(bench: Bench, side: str) -> dict[str, int]:
     """Return how many items of each class a draw of the first arm has on one side, the least of all draws."""
     found: dict[str, int] = {}
     for draw in bench.deal.of(bench.arms[0]):
-        rows = [row for part in draw.train for row in part] if side == "train" else draw.test
+        rows = flat(draw.train) if side == "train" else draw.test
         labels = [bench.deal.items[row].label for row in rows]
         for label in bench.pool.classes:
             found[label] = min(found.get(label, len(labels)), labels.count(label))

@@ -199,6 +199,11 @@ def _styles(
 
 def _named(wanted: str, found: dict[str, Photo]) -> Photo:
     for name, photo in found.items():
-        if wanted in (name, name.rpartition(".")[0]):
+        if wanted in names_of(name):
             return photo
-    raise UnknownNameError("style picture", wanted, [name.rpartition(".")[0] for name in found])
+    raise UnknownNameError("style picture", wanted, [names_of(name)[1] for name in found])
+
+
+def names_of(name: str) -> tuple[str, str]:
+    """Return what a study file may call a style picture: its path below the folder, with its ending and without."""
+    return name, name.rpartition(".")[0]

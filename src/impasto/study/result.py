@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from impasto.errors import RunError
-from impasto.runs import CONFIG_NAME, MANIFEST_NAME, read_json, write_csv
+from impasto.runs import CONFIG_NAME, MANIFEST_NAME, REJECTED_NAME, read_json, write_csv
 from impasto.study.arms import Arm, arms_of
 from impasto.study.reading import study_from
 from impasto.study.spec import Study
 
 CELLS_NAME, ANSWERS_NAME = "cells.csv", "answers.csv"
+ITEMS_NAME, DRAWS_NAME = "items.csv", "draws.json"
 Array = npt.NDArray[np.float64]
 
 
@@ -133,10 +134,10 @@ def _read(folder: Path, config: dict[str, Any], cost: Mapping[str, Any]) -> Stud
     try:
         study = study_from(config["study"])
         items = tuple(
-            Thing(row["photo"], row["style"], row["label"], int(row["group"])) for row in _rows(folder / "items.csv")
+            Thing(row["photo"], row["style"], row["label"], int(row["group"])) for row in _rows(folder / ITEMS_NAME)
         )
         classes = tuple(sorted({item.label for item in items}))
-        aside = tuple((row["path"], row["reason"]) for row in _rows(folder / "rejected.csv"))
+        aside = tuple((row["path"], row["reason"]) for row in _rows(folder / REJECTED_NAME))
         cells = tuple(_cells(folder))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise RunError(
@@ -152,7 +153,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _cells(folder: Path) -> Iterator[CellResult]:
-    for entry in read_json(folder / "draws.json"):
+    for entry in read_json(folder / DRAWS_NAME):
         dealt: dict[str, Any] = {
             "arm": entry["arm"],
             "replicate": entry["replicate"],

@@ -14,16 +14,16 @@ from typing import Any
 from impasto.classify.models.names import parse_model
 from impasto.encoders import AnyEncoder, load_encoder
 from impasto.errors import MissingWeightsError, ResourceError, UnknownNameError, UsageError
-from impasto.runs import MANIFEST_NAME, RunFolder, digest, read_json, write_csv, write_json
+from impasto.runs import MANIFEST_NAME, REJECTED_NAME, RunFolder, digest, read_json, write_csv, write_json
 from impasto.runtime import OnProgress, Progress, Stopwatch, ignore_progress
 from impasto.study.arms import Arm, arms_of
 from impasto.study.draws import deal
 from impasto.study.engines import Engine
 from impasto.study.engines.local import LocalEngine
 from impasto.study.examples import write_examples
-from impasto.study.pool import Pool, read_pool
+from impasto.study.pool import Pool, names_of, read_pool
 from impasto.study.reading import study_table
-from impasto.study.result import StudyResult, load_result, write_tables
+from impasto.study.result import DRAWS_NAME, ITEMS_NAME, StudyResult, load_result, write_tables
 from impasto.study.spec import Study
 from impasto.study.work.bench import Bench, flat
 from impasto.study.work.measure import judge_of
@@ -33,7 +33,7 @@ from impasto.study.work.teach import check_teaching
 from impasto.study.work.units import Cell, Unit
 
 PROCEDURE = "study"
-JOURNAL_NAME, ITEMS_NAME = "journal.csv", "items.csv"
+JOURNAL_NAME = "journal.csv"
 _JOURNAL = ("kind", "name", "seconds", "memory", "error")
 _STAGES = {"repaint": "repainting", "features": "features", "cell": "teaching and testing"}
 
@@ -93,10 +93,10 @@ class StudyRun:
 
     def _check_names(self, arms: Sequence[Arm], pool: Pool) -> None:
         """Refuse an arm that names a style which is not there: it would be the baseline under another name."""
-        known = [style.name.rpartition(".")[0] for style in pool.styles]
+        names = [names_of(style.name) for style in pool.styles]
         for name in (name for arm in arms if arm.settings.add == "repaints" for name in arm.settings.styles):
-            if name not in (*known, *(style.name for style in pool.styles)):
-                raise UnknownNameError("style picture", name, known)
+            if not any(name in own for own in names):
+                raise UnknownNameError("style picture", name, [short for _, short in names])
 
     def _identities(self) -> dict[str, Any]:
         """Return what tells the networks apart that take part: a study that goes on with others is another study."""
@@ -133,8 +133,8 @@ class StudyRun:
             self._write_items()
         self._forget_failures()
         if not self.run.finished:
-            for kind in _STAGES:
-                self._stage(kind, engine)
+            for kind, units in self.units().items():
+                self._stage(kind, units, engine)
             self._write_cells()
             write_tables(self.output)
             write_examples(self.bench)
@@ -148,8 +148,7 @@ class StudyRun:
             for path in failure.parent.glob(f"{failure.name.partition('.')[0]}.*"):
                 path.unlink()
 
-    def _stage(self, kind: str, engine: Engine) -> None:
-        units = self.units()[kind]
+    def _stage(self, kind: str, units: Sequence[Unit], engine: Engine) -> None:
         todo = [unit for unit in units if not self.bench.is_done(unit)]
         done = len(units) - len(todo)
         self.on_progress(Progress(_STAGES[kind], done, len(units)))
@@ -176,19 +175,23 @@ class StudyRun:
         ]
         write_csv(self.output / ITEMS_NAME, rows, list(rows[0]))
         write_csv(
-            self.output / "rejected.csv",
+            self.output / REJECTED_NAME,
             [{"path": path, "reason": reason} for path, reason in pool.aside],
             ["path", "reason"],
         )
 
     def _write_cells(self) -> None:
         """Write which file holds which cell of which arm, and what was dealt to it."""
-        draws = []
-        for place, arm in enumerate(self.bench.arms):
-            for cell in (cell for cell in self.bench.cells() if cell.arm == place):
-                draw = self.bench.draw(cell)
-                draws.append({"arm": arm.name, "cell": cell.name, **_dealt(draw), "error": self._error(cell)})
-        write_json(self.output / "draws.json", draws)
+        draws = [
+            {
+                "arm": self.bench.arms[cell.arm].name,
+                "cell": cell.name,
+                **_dealt(self.bench.draw(cell)),
+                "error": self._error(cell),
+            }
+            for cell in self.bench.cells()
+        ]
+        write_json(self.output / DRAWS_NAME, draws)
 
     def _error(self, cell: Cell) -> str:
         if self.bench.is_done(cell):

@@ -65,6 +65,29 @@ def solve_head(
     return best[1], points, best[0]
 
 
+def fit_logistic(
+    inputs: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    c: float,
+    *,
+    weights: npt.NDArray[np.float64] | None = None,
+    balanced: bool = False,
+) -> LogisticRegression:
+    """Return scikit-learn's multinomial regression of N x D inputs; a fit that stops early is kept like any other.
+
+    Args:
+        inputs: features, standardised.
+        labels: N class indices.
+        c: the inverse of the L2 penalty on the sum of losses.
+        weights: how much each row counts in that sum; None for 1 each.
+        balanced: whether every class counts the same.
+    """
+    model = LogisticRegression(C=c, max_iter=1000, class_weight="balanced" if balanced else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(inputs, labels, sample_weight=weights)
+
+
 def _standard(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature; features that never change keep scale 1."""
     deviation = features.double().std(0, correction=0)
@@ -77,10 +100,7 @@ def _regress(
 ) -> tuple[Tensor, Tensor]:
     """Return weights (classes x D) and biases of the regression."""
     # The penalty stands beside a sum of losses: with V views of each picture the sum is V times as large.
-    model = LogisticRegression(C=c / views, max_iter=1000, class_weight="balanced" if balanced else None)
-    with warnings.catch_warnings():  # a fit that stops early is judged on validation like any other
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(inputs, labels)
+    model = fit_logistic(inputs, labels, c / views, balanced=balanced)
     weight, bias = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
     if len(weight) == 1:  # two classes: scikit-learn gives the log-odds of the second
         return torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2

@@ -108,7 +108,7 @@ class Bench:
             if not arm.settings.solved or self.study.task == "repaints":
                 continue
             plain, changed = way_of(arm.settings, False), way_of(arm.settings, True)
-            for row in (row for rows in draw.train for row in rows):
+            for row in flat(draw.train):
                 for shown in self.taught(self.deal.items[row], arm.settings):
                     needed.setdefault(changed, {})[hash_of(self.pool, shown)] = shown
                     needed.setdefault(plain, {})[hash_of(self.pool, shown)] = shown
@@ -133,7 +133,7 @@ class Bench:
 
     def _needed(self) -> Iterator[Shown]:
         for arm, draw in self._dealt():
-            for row in (row for rows in draw.train for row in rows):
+            for row in flat(draw.train):
                 yield from self.taught(self.deal.items[row], arm.settings)
             for row in (*draw.validation, *draw.test):
                 yield self.shown(self.deal.items[row], arm.settings)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from impasto.classify.fit.head import fit_logistic
 from impasto.errors import NumericalError
 from impasto.study.draws import Draw
 from impasto.study.spec import Settings
@@ -51,10 +49,7 @@ def fit_head(
     """
     mean, scale = standard.mean(0), standard.std(0)
     scale = np.where(scale > 1e-6 * max(float(scale.max()), 1e-12), scale, 1.0)
-    model = LogisticRegression(C=c, max_iter=1000)
-    with warnings.catch_warnings():  # not to the last digit, but for all arms in the same way
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit((rows - mean) / scale, labels, sample_weight=weights)
+    model = fit_logistic((rows - mean) / scale, labels, c, weights=weights)
     answers: npt.NDArray[np.int64] = model.predict((held_out - mean) / scale)
     return answers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from impasto.classify.models.heads import HEADS
 from impasto.classify.models.names import parse_model
@@ -12,7 +12,7 @@ from impasto.runs import digest
 from impasto.runtime import derive_seed
 from impasto.study.arms import Arm
 from impasto.study.draws import Draw
-from impasto.study.pool import Pool
+from impasto.study.pool import Pool, names_of
 from impasto.study.spec import Settings
 from impasto.style.config import FastConfig, StylizeConfig
 
@@ -27,10 +27,10 @@ class Painting:
     photo_sha256: str
     style_sha256: str
 
-    @cached_property
+    @property
     def key(self) -> str:
         """64 hexadecimal digits of everything that determines it; the file is named after the first 16."""
-        return digest([self.photo_sha256, self.style_sha256, self.config])
+        return _painting_key(self.photo_sha256, self.style_sha256, self.config)
 
     @property
     def kind(self) -> str:
@@ -41,6 +41,12 @@ class Painting:
     def name(self) -> str:
         """Of its file, without ending."""
         return self.key[:16]
+
+
+@cache
+def _painting_key(photo_sha256: str, style_sha256: str, config: StylizeConfig | FastConfig) -> str:
+    # Once for each repaint, and not for each cell that needs it: a study has thousands of those.
+    return digest([photo_sha256, style_sha256, config])
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,8 @@ def painting(pool: Pool, settings: Settings, photo: int, style: int, strength: f
 
 def chosen_styles(pool: Pool, settings: Settings) -> list[int]:
     """Return the places of the styles that an arm paints in."""
-    names = [style.name.rpartition(".")[0] or style.name for style in pool.styles]
     wanted = set(settings.styles)
-    return [place for place, name in enumerate(names) if not wanted or wanted & {name, pool.styles[place].name}]
+    return [place for place, style in enumerate(pool.styles) if not wanted or wanted & set(names_of(style.name))]
 
 
 def repaints_of(pool: Pool, settings: Settings, photo: int, seed: int) -> list[Painting]:
